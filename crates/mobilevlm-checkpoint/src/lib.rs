@@ -1,0 +1,2 @@
+//! Files: reads and writes checkpoints in every released layout.
+#![deny(unsafe_code)]

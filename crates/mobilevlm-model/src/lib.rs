@@ -1,0 +1,2 @@
+//! Forward passes: vision tower, projector, language model, sampler.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Turns text and pictures into model inputs, and ids back into text.
+#![forbid(unsafe_code)]

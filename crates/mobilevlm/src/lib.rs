@@ -1,0 +1,2 @@
+//! Answers questions about pictures: Model, Chat, Batch, and the model hub.
+#![forbid(unsafe_code)]
