@@ -52,7 +52,9 @@ pub fn measure<R>(work: impl FnOnce() -> R) -> (R, Usage) {
 /// from several threads wait for each other.
 pub fn measure_process<R>(work: impl FnOnce() -> R) -> (R, Usage) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     PROCESS.restart();
     let result = work();
     (result, PROCESS.usage())
@@ -61,7 +63,10 @@ pub fn measure_process<R>(work: impl FnOnce() -> R) -> (R, Usage) {
 /// Whether [`Counting`] is the global allocator here: without it every figure is zero, and a test
 /// that asserts "nothing was allocated" would pass whatever the code does.
 pub fn installed() -> bool {
-    measure(|| drop(std::hint::black_box(Box::new(0_u8)))).1.count == 1
+    measure(|| drop(std::hint::black_box(Box::new(0_u8))))
+        .1
+        .count
+        == 1
 }
 
 /// Refuses every request that would take the process beyond `bytes` held in total, so that code
@@ -125,7 +130,11 @@ impl Counters {
 }
 
 fn fits(more: usize) -> bool {
-    PROCESS.held.load(Relaxed).saturating_add_unsigned(more as u64) <= CAP.load(Relaxed)
+    PROCESS
+        .held
+        .load(Relaxed)
+        .saturating_add_unsigned(more as u64)
+        <= CAP.load(Relaxed)
 }
 
 fn taken(asked: usize, change: i64) {

@@ -13,7 +13,11 @@ use std::path::{Path, PathBuf};
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
-    crates.ancestors().nth(2).expect("this crate lies two levels below the root").to_path_buf()
+    crates
+        .ancestors()
+        .nth(2)
+        .expect("this crate lies two levels below the root")
+        .to_path_buf()
 }
 
 /// A path below `golden/`, the micro set that every clone has.

@@ -25,17 +25,22 @@ fn counts_sizes_and_peak_of_the_calling_thread() {
 #[test]
 fn other_threads_count_in_the_process_only() {
     let spawn = || {
-        std::thread::spawn(|| drop(black_box(Vec::<u8>::with_capacity(1 << 22)))).join().unwrap();
+        std::thread::spawn(|| drop(black_box(Vec::<u8>::with_capacity(1 << 22))))
+            .join()
+            .unwrap();
     };
     let (_, thread) = alloc::measure(spawn);
     assert!(thread.largest < 1 << 22, "{thread:?}");
     let (_, process) = alloc::measure_process(spawn);
-    assert!(process.largest >= 1 << 22 && process.peak >= 1 << 22, "{process:?}");
+    assert!(
+        process.largest >= 1 << 22 && process.peak >= 1 << 22,
+        "{process:?}"
+    );
 }
 
 #[test]
 fn work_that_allocates_nothing_counts_nothing() {
-    let mut values = vec![3_u32, 1, 2];
+    let mut values = [3_u32, 1, 2];
     let (_, usage) = alloc::measure(|| values.sort_unstable());
     assert_eq!(usage, alloc::Usage::default());
 }
