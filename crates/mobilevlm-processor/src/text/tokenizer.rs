@@ -1,0 +1,232 @@
+//! The tokenizer as the rest of the program uses it.
+
+use std::sync::Arc;
+
+use super::decode::{DecodeStream, Decoder};
+use super::model_file;
+use super::vocabulary::{Piece, SPACE, TokenizerSettings, Vocabulary, VocabularyBuilder};
+use super::{TokenizerError, bpe};
+
+/// Upstream's mark for the place of a picture (`DEFAULT_IMAGE_TOKEN` in `constants.py`).
+pub(super) const IMAGE: &str = "<image>";
+
+/// Text to ids and back as upstream's tokenizer does it: `LlamaTokenizer` of transformers 4.33.1
+/// (the slow one, `legacy=True`) over the SentencePiece library 0.1.99. Cloning is cheap.
+///
+/// ```no_run
+/// let file = std::fs::read("tokenizer.model")?;
+/// let tokenizer = mobilevlm_processor::Tokenizer::from_sentencepiece(&file)?;
+/// let ids = tokenizer.encode("What is in this picture?");
+/// assert_eq!(ids[0], tokenizer.bos());
+/// assert_eq!(tokenizer.decode(&ids, true), "What is in this picture?");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    vocabulary: Arc<Vocabulary>,
+}
+
+/// One place of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptItem {
+    /// A token of text.
+    Token(u32),
+    /// All the tokens of the next picture (upstream's `IMAGE_TOKEN_INDEX`, -200).
+    Picture,
+}
+
+impl Tokenizer {
+    /// Reads a SentencePiece model: the content of `tokenizer.model`.
+    ///
+    /// # Errors
+    /// A file that is damaged, is no SentencePiece model, or asks for something else than BPE
+    /// with the settings of LLaMA's family.
+    pub fn from_sentencepiece(file: &[u8]) -> Result<Self, TokenizerError> {
+        Ok(Self {
+            vocabulary: Arc::new(model_file::read(file)?),
+        })
+    }
+
+    /// Takes pieces in the order of their ids, as a GGUF file holds them.
+    ///
+    /// # Errors
+    /// A vocabulary with an empty piece, two equal ones, no unknown piece, no `<s>` or `</s>`, or
+    /// fewer than 256 byte pieces where `settings` ask for them.
+    pub fn from_pieces(
+        pieces: impl IntoIterator<Item = Piece>,
+        settings: TokenizerSettings,
+    ) -> Result<Self, TokenizerError> {
+        let mut builder = VocabularyBuilder::default();
+        for piece in pieces {
+            builder.push(&piece.text, piece.score, piece.kind)?;
+        }
+        Ok(Self {
+            vocabulary: Arc::new(builder.build(settings)?),
+        })
+    }
+
+    pub(super) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// How many pieces there are; ids are below it.
+    pub fn vocab_size(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    /// The id that begins a prompt.
+    pub fn bos(&self) -> u32 {
+        self.vocabulary.bos()
+    }
+
+    /// The id that ends an answer.
+    pub fn eos(&self) -> u32 {
+        self.vocabulary.eos()
+    }
+
+    /// The piece `id`, with U+2581 for a space, if there is one.
+    pub fn piece(&self, id: u32) -> Option<&str> {
+        self.vocabulary.text(id)
+    }
+
+    /// The ids of `text` as upstream gives them: `<s>` in front, and `<s>`, `</s>`, `<unk>` inside
+    /// the text are control tokens. Each stretch between them is encoded as if a space stood
+    /// before it (the legacy rule).
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let mut ids = vec![self.bos()];
+        self.append(text, &mut ids);
+        ids
+    }
+
+    /// The ids of `text` with `<s>` in front and nothing in the text taken for a control token.
+    pub fn encode_literal(&self, text: &str) -> Vec<u32> {
+        let mut ids = vec![self.bos()];
+        self.append_pieces(text, &mut ids);
+        ids
+    }
+
+    /// The ids of `text` as the SentencePiece library alone gives them.
+    pub fn encode_pieces(&self, text: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        self.append_pieces(text, &mut ids);
+        ids
+    }
+
+    /// The items of a prompt in which `<image>` marks each picture; control tokens are parsed.
+    ///
+    /// Upstream: `tokenizer_image_token` in `utils.py`: what lies between pictures is encoded by
+    /// itself, with `<s>` before the first stretch only.
+    pub fn encode_prompt(&self, prompt: &str) -> Vec<PromptItem> {
+        let mut ids = vec![self.bos()];
+        let mut items = Vec::new();
+        for (i, stretch) in prompt.split(IMAGE).enumerate() {
+            if i > 0 {
+                items.push(PromptItem::Picture);
+            }
+            self.append(stretch, &mut ids);
+            items.extend(ids.drain(..).map(PromptItem::Token));
+        }
+        items
+    }
+
+    /// The text of `ids`, with special tokens (`<s>`, `</s>`, `<unk>`) left out or spelled.
+    ///
+    /// A byte that belongs to no whole character becomes U+FFFD, each by itself; an id that is no
+    /// piece gives nothing. Where special tokens are spelled, upstream puts a space before the
+    /// text between two of them: `a</s>b` comes back as `<s> a</s>b`.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
+        let mut out = String::new();
+        if skip_special {
+            let mut stream = self.decode_stream();
+            for &id in ids {
+                stream.push_into(id, &mut out);
+            }
+            stream.finish_into(&mut out);
+        } else {
+            self.decode_with_special(ids, &mut out);
+        }
+        out
+    }
+
+    /// The text of `ids` as the SentencePiece library alone gives it.
+    pub fn decode_pieces(&self, ids: &[u32]) -> String {
+        let mut out = String::new();
+        let mut decoder = Decoder::default();
+        for &id in ids {
+            decoder.piece(&self.vocabulary, id, &mut out);
+        }
+        decoder.finish(&mut out);
+        out
+    }
+
+    /// Decodes ids as they come; special tokens are left out.
+    pub fn decode_stream(&self) -> DecodeStream {
+        DecodeStream::new(self.clone())
+    }
+
+    /// Source: `LlamaTokenizer.convert_tokens_to_string`.
+    fn decode_with_special(&self, ids: &[u32], out: &mut String) {
+        let vocabulary = &*self.vocabulary;
+        let mut stretch = String::new();
+        let mut decoder = Decoder::default();
+        let mut after_special = false;
+        for (i, &id) in ids.iter().enumerate() {
+            if vocabulary.is_special(id) {
+                decoder.finish(&mut stretch);
+                if !after_special && i > 0 {
+                    out.push(' ');
+                }
+                out.push_str(&stretch);
+                out.push_str(vocabulary.text(id).unwrap_or_default());
+                stretch.clear();
+                decoder = Decoder::default();
+            } else if i == 0 {
+                decoder.first_piece(vocabulary, id, &mut stretch);
+            } else {
+                decoder.piece(vocabulary, id, &mut stretch);
+            }
+            after_special = vocabulary.is_special(id);
+        }
+        decoder.finish(&mut stretch);
+        out.push_str(&stretch);
+    }
+
+    /// Appends `text` with control tokens parsed. Source: `PreTrainedTokenizer.tokenize`.
+    fn append(&self, text: &str, ids: &mut Vec<u32>) {
+        let vocabulary = &*self.vocabulary;
+        let specials = [vocabulary.bos(), vocabulary.eos(), vocabulary.unknown()];
+        let mut start = 0;
+        let mut at = 0;
+        while let Some(character) = text[at..].chars().next() {
+            let special = specials.into_iter().find_map(|id| {
+                let spelled = vocabulary.text(id)?;
+                text[at..]
+                    .starts_with(spelled)
+                    .then_some((id, spelled.len()))
+            });
+            match special {
+                Some((id, length)) => {
+                    self.append_pieces(&text[start..at], ids);
+                    ids.push(id);
+                    at += length;
+                    start = at;
+                }
+                None => at += character.len_utf8(),
+            }
+        }
+        self.append_pieces(&text[start..], ids);
+    }
+
+    /// Appends one stretch: the normaliser's part (the space in front, U+2581 for spaces) and BPE.
+    pub(super) fn append_pieces(&self, text: &str, ids: &mut Vec<u32>) {
+        if text.is_empty() {
+            return;
+        }
+        let mut normalised = String::with_capacity(text.len() + text.len() / 2);
+        if self.vocabulary.settings().dummy_prefix {
+            normalised.push(SPACE);
+        }
+        normalised.extend(text.chars().map(|c| if c == ' ' { SPACE } else { c }));
+        bpe::encode(&self.vocabulary, &normalised, ids);
+    }
+}

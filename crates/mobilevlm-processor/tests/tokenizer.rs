@@ -1,0 +1,204 @@
+//! The tokenizer against what upstream recorded (`golden/README.md` says how).
+
+use std::fs;
+use std::path::Path;
+
+use mobilevlm_processor::{PromptItem, Tokenizer};
+use mobilevlm_testing::{micro_golden, shared_golden};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+#[derive(Deserialize)]
+struct Cases {
+    vocab: usize,
+    texts: Vec<TextCase>,
+    prompts: Vec<PromptCase>,
+    decodes: Vec<DecodeCase>,
+}
+
+#[derive(Deserialize)]
+struct TextCase {
+    text: String,
+    ids: Vec<u32>,
+    decoded: String,
+    decoded_with_special: String,
+    sentencepiece_ids: Vec<u32>,
+}
+
+/// A prompt of `tokenizer/cases.json` or of a model's `cases.json`.
+#[derive(Deserialize)]
+struct PromptCase {
+    prompt: String,
+    input_ids: Vec<i64>,
+    #[serde(default)]
+    output_ids: Vec<u32>,
+    #[serde(default)]
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct DecodeCase {
+    ids: Vec<u32>,
+    text: String,
+    prefixes: Vec<String>,
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> T {
+    serde_json::from_slice(&fs::read(path).expect("readable")).expect("as the README says")
+}
+
+fn open(path: &Path) -> Tokenizer {
+    Tokenizer::from_sentencepiece(&fs::read(path).expect("readable")).expect("a vocabulary")
+}
+
+/// Upstream's spelling of a prompt: -200 for a picture.
+fn upstream_ids(items: &[PromptItem]) -> Vec<i64> {
+    let id = |item: &PromptItem| match *item {
+        PromptItem::Token(id) => i64::from(id),
+        PromptItem::Picture => -200,
+    };
+    items.iter().map(id).collect()
+}
+
+/// What a stream has shown after each id, and after the end.
+fn stream(tokenizer: &Tokenizer, ids: &[u32]) -> (Vec<String>, String) {
+    let mut stream = tokenizer.decode_stream();
+    let mut shown = String::new();
+    let mut after_each = Vec::new();
+    for &id in ids {
+        shown.extend(stream.push(id));
+        after_each.push(shown.clone());
+    }
+    shown.extend(stream.finish());
+    (after_each, shown)
+}
+
+#[test]
+fn texts_equal_upstreams() {
+    let Some(folder) = shared_golden("tokenizer", "texts_equal_upstreams") else {
+        return;
+    };
+    let cases: Cases = read_json(&folder.join("cases.json"));
+    let tokenizer = open(&folder.join("tokenizer.model"));
+    assert_eq!(tokenizer.vocab_size(), cases.vocab);
+    assert_eq!((tokenizer.bos(), tokenizer.eos()), (1, 2));
+    for case in &cases.texts {
+        let text = &case.text;
+        assert_eq!(tokenizer.encode(text), case.ids, "ids of {text:?}");
+        assert_eq!(
+            tokenizer.decode(&case.ids, true),
+            case.decoded,
+            "decoded {text:?}"
+        );
+        let with_special = tokenizer.decode(&case.ids, false);
+        assert_eq!(
+            with_special, case.decoded_with_special,
+            "with special tokens: {text:?}"
+        );
+        assert_eq!(
+            tokenizer.encode_pieces(text),
+            case.sentencepiece_ids,
+            "library: {text:?}"
+        );
+        let literal = tokenizer.encode_literal(text);
+        assert_eq!(literal[1..], case.sentencepiece_ids, "literal: {text:?}");
+    }
+    assert!(!cases.texts.is_empty());
+}
+
+#[test]
+fn prompts_equal_upstreams() {
+    let Some(folder) = shared_golden("tokenizer", "prompts_equal_upstreams") else {
+        return;
+    };
+    let cases: Cases = read_json(&folder.join("cases.json"));
+    let tokenizer = open(&folder.join("tokenizer.model"));
+    for case in &cases.prompts {
+        let items = tokenizer.encode_prompt(&case.prompt);
+        assert_eq!(
+            upstream_ids(&items),
+            case.input_ids,
+            "ids of {:?}",
+            case.prompt
+        );
+    }
+    assert!(!cases.prompts.is_empty());
+}
+
+#[test]
+fn decodes_equal_upstreams() {
+    let Some(folder) = shared_golden("tokenizer", "decodes_equal_upstreams") else {
+        return;
+    };
+    let cases: Cases = read_json(&folder.join("cases.json"));
+    let tokenizer = open(&folder.join("tokenizer.model"));
+    for DecodeCase {
+        ids,
+        text,
+        prefixes,
+    } in &cases.decodes
+    {
+        assert_eq!(&tokenizer.decode(ids, true), text, "text of {ids:?}");
+        let (shown, all) = stream(&tokenizer, ids);
+        assert_eq!(&all, text, "streamed text of {ids:?}");
+        for (i, prefix) in prefixes.iter().enumerate() {
+            assert_eq!(
+                &tokenizer.decode(&ids[..=i], true),
+                prefix,
+                "first {i} of {ids:?}"
+            );
+            // A stream shows the same without the bytes that still wait for their character.
+            let waiting = prefix
+                .strip_prefix(&shown[i])
+                .expect("no character is taken back");
+            assert!(
+                waiting.chars().all(|c| c == '\u{fffd}'),
+                "{:?} of {prefix:?}",
+                shown[i]
+            );
+            assert!(
+                waiting.chars().count() < 4,
+                "{waiting:?} waits for no character"
+            );
+        }
+    }
+    assert!(!cases.decodes.is_empty());
+}
+
+fn check_model(folder: &Path) {
+    let cases: Vec<PromptCase> = read_json(&folder.join("cases.json"));
+    let tokenizer = open(&folder.join("checkpoint/tokenizer.model"));
+    for case in &cases {
+        let items = tokenizer.encode_prompt(&case.prompt);
+        assert_eq!(
+            upstream_ids(&items),
+            case.input_ids,
+            "ids of {:?}",
+            case.prompt
+        );
+        assert_eq!(tokenizer.decode(&case.output_ids, true), case.text);
+        assert_eq!(stream(&tokenizer, &case.output_ids).1, case.text);
+    }
+    assert!(!cases.is_empty());
+}
+
+#[test]
+fn prompts_and_answers_of_the_micro_set() {
+    check_model(&micro_golden(""));
+}
+
+#[test]
+fn prompts_and_answers_of_the_models() {
+    let Some(folder) = shared_golden("model", "prompts_and_answers_of_the_models") else {
+        return;
+    };
+    for name in [
+        "v2-ldpv2",
+        "v1-ldp",
+        "llava-mlp2x",
+        "v2-ldpv2-224",
+        "gqa-linear",
+    ] {
+        check_model(&folder.join(name));
+    }
+}
