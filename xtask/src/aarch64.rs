@@ -15,7 +15,7 @@ use std::process::Command;
 /// Runs the kernel tests and the micro-golden test for aarch64 under qemu-user.
 ///
 /// Needs an x86-64 Debian with apt, its network, and root for the packages that are missing. The
-/// first run unpacks about 130 MB of compiler below target/aarch64.
+/// first run downloads about 130 MB of compiler and unpacks it below target/aarch64.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// What `cargo test` gets instead of the usual tests, such as `-p mobilevlm-tensor`.
