@@ -3,10 +3,15 @@
 
 mod aarch64;
 mod check;
+mod hostile;
 mod steps;
 
 use clap::Parser;
 use std::process::ExitCode;
+
+/// Counts what parsers allocate under `cargo xtask hostile`.
+#[global_allocator]
+static ALLOCATOR: mobilevlm_testing::alloc::Counting = mobilevlm_testing::alloc::Counting;
 
 /// Developer commands of this repository.
 #[derive(Parser)]
@@ -14,12 +19,14 @@ use std::process::ExitCode;
 enum Xtask {
     Aarch64(aarch64::Options),
     Check(check::Options),
+    Hostile(hostile::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Xtask::parse() {
         Xtask::Aarch64(options) => aarch64::run(&options),
         Xtask::Check(options) => check::run(&options),
+        Xtask::Hostile(options) => hostile::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

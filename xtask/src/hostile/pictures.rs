@@ -1,0 +1,1 @@
+//! What a picture file declares, read here once more and on purpose not with the code under test.
