@@ -1,0 +1,186 @@
+//! Opens a checkpoint: finds its files, reads their headers, and checks that all fits.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{CONFIG_LIMIT, Config, ConfigFiles, Outline};
+use crate::error::CheckpointError;
+use crate::folder::{self, open_weights, read_optional, read_small};
+use crate::inventory::Inventory;
+use crate::map::Access;
+use crate::names::{CLIP, Canonical, Names, Report};
+use crate::tokenizer::TokenizerSource;
+use crate::tower;
+
+/// How a checkpoint is opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Folder of the vision tower; goes before a tower inside the checkpoint.
+    pub vision_tower: Option<PathBuf>,
+    /// Folders that may hold the tower that the configuration names, tried last: the cache of
+    /// downloads, for instance.
+    pub tower_cache: Vec<PathBuf>,
+    /// Whether files are mapped or read.
+    pub access: Access,
+}
+
+/// A checkpoint whose every tensor is there and has the size that the configuration asks for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Checkpoint {
+    /// Sizes and constants.
+    pub config: Config,
+    /// The weights that are read, and no others.
+    pub tensors: Inventory,
+    /// The vocabulary, if the folder has one.
+    pub tokenizer: Option<TokenizerSource>,
+    /// The files that the weights are in.
+    pub files: Vec<PathBuf>,
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint at `path`: a folder, or one file of weights with its configuration
+    /// beside it.
+    ///
+    /// Costs a few milliseconds: headers are read, weights are mapped.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] with the file and what is wrong in it;
+    /// [`CheckpointError::Tensors`] lists every missing, unexpected or misshaped tensor.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, CheckpointError> {
+        let mut gathered = gather(path, options);
+        if !gathered.problems.is_empty() {
+            return Err(gathered.problems.swap_remove(0));
+        }
+        let (Some(config), tokenizer) = (gathered.config, gathered.tokenizer) else {
+            return Err(CheckpointError::NoWeights { path: path.to_owned() });
+        };
+        Ok(Self { config, tensors: gathered.tensors, tokenizer, files: gathered.files })
+    }
+}
+
+/// What was found at a path, and everything that is wrong with it.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) config: Option<Config>,
+    pub(crate) tensors: Inventory,
+    pub(crate) tokenizer: Option<TokenizerSource>,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) problems: Vec<CheckpointError>,
+}
+
+/// Reads all that can be read at `path`. Later problems may follow from earlier ones.
+pub(crate) fn gather(path: &Path, options: &OpenOptions) -> Gathered {
+    let mut gathered = Gathered::default();
+    if let Err(problem) = gathered.read(path, options) {
+        gathered.problems.push(problem);
+    }
+    gathered
+}
+
+impl Gathered {
+    /// Stops at what makes everything after it meaningless, and collects the rest.
+    fn read(&mut self, path: &Path, options: &OpenOptions) -> Result<(), CheckpointError> {
+        let (folder, files) = locate(path)?;
+        match TokenizerSource::in_folder(&folder) {
+            Ok(tokenizer) => self.tokenizer = tokenizer,
+            Err(problem) => self.problems.push(problem),
+        }
+        let config_path = folder.join("config.json");
+        let main = read_small(&config_path, CONFIG_LIMIT)?;
+        let config_error = |source| CheckpointError::Config { path: config_path.clone(), source };
+        let outline = Outline::from_json(&main).map_err(config_error)?;
+
+        let mut strays = Vec::new();
+        for file in &files {
+            self.add(file, Names::of(outline.layout), options.access, &mut strays);
+        }
+        let holds = |part: &str, tensors: &Inventory| tensors.iter().any(|(name, _)| name.starts_with(part));
+        if self.problems.is_empty() && holds("projector.", &self.tensors) && !holds("language.", &self.tensors) {
+            return Err(CheckpointError::ProjectorOnly { path: path.to_owned() });
+        }
+
+        // The tower, its description, and its preprocessing constants come from one place.
+        let inside = options.vision_tower.is_none() && holds("vision.", &self.tensors);
+        let (mut vision, mut preprocessor) = (None, None);
+        if !inside {
+            self.tensors.retain(|name| !name.starts_with("vision."));
+            match tower::find(&folder, outline.tower_name.as_deref(), options) {
+                Ok((tower, files)) => {
+                    for file in &files {
+                        self.add(file, &CLIP, options.access, &mut strays);
+                    }
+                    vision = read_optional(&tower.join("config.json"), CONFIG_LIMIT)?;
+                    preprocessor = read_optional(&tower.join("preprocessor_config.json"), CONFIG_LIMIT)?;
+                }
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        if vision.is_none() {
+            vision = read_optional(&folder.join("vision_config.json"), CONFIG_LIMIT)?;
+        }
+        if preprocessor.is_none() {
+            preprocessor = read_optional(&folder.join("preprocessor_config.json"), CONFIG_LIMIT)?;
+        }
+        let config = Config::from_json(&ConfigFiles {
+            config: &main,
+            vision: vision.as_deref(),
+            preprocessor: preprocessor.as_deref(),
+        })
+        .map_err(config_error)?;
+
+        // A tied head is the embedding, whatever a file holds under its name.
+        if config.language.tied
+            && let Some(embedding) = self.tensors.get("language.embed_tokens.weight").cloned()
+        {
+            self.tensors.insert("language.lm_head.weight".to_owned(), embedding);
+        }
+        let report = Report::compare(&config, &mut self.tensors, strays);
+        if !report.is_empty() {
+            self.problems.push(CheckpointError::Tensors { path: path.to_owned(), report });
+        }
+        self.config = Some(config);
+        Ok(())
+    }
+
+    /// Adds the tensors of one file; names that mean nothing, and second tensors of one name,
+    /// become strays.
+    fn add(&mut self, file: &Path, names: &Names, access: Access, strays: &mut Vec<(String, PathBuf)>) {
+        self.files.push(file.to_owned());
+        let weights = match open_weights(file, access) {
+            Ok(weights) => weights,
+            Err(problem) => return self.problems.push(problem),
+        };
+        for entry in &weights.entries {
+            match names.canonical(&entry.name) {
+                Canonical::Ignored => {}
+                Canonical::Name(name) if self.tensors.get(&name).is_none() => match weights.tensor(entry) {
+                    Ok(tensor) => drop(self.tensors.insert(name, tensor)),
+                    Err(problem) => self.problems.push(problem),
+                },
+                _ => strays.push((entry.name.clone(), file.to_owned())),
+            }
+        }
+    }
+}
+
+/// The folder of the configuration, and the files of weights.
+fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), CheckpointError> {
+    let found = std::fs::metadata(path)
+        .map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
+    if found.is_file() {
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        return Ok((folder, vec![path.to_owned()]));
+    }
+    if let Some(files) = folder::weight_files(path)? {
+        return Ok((path.to_owned(), files));
+    }
+    let has = |name: &str| path.join(name).exists();
+    let path = path.to_owned();
+    if has("adapter_config.json") || has("non_lora_trainables.bin") {
+        return Err(CheckpointError::Adapter { path });
+    }
+    if has("mm_projector.bin") {
+        return Err(CheckpointError::ProjectorOnly { path });
+    }
+    Err(CheckpointError::NoWeights { path })
+}

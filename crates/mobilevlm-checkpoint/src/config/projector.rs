@@ -1,0 +1,121 @@
+//! The projector: which member of the family stands between tower and language model.
+
+use super::fields::Fields;
+use super::{ConfigError, Layout};
+
+/// The deepest `mlpNx_gelu`.
+const DEPTH_LIMIT: usize = 64;
+
+/// What turns the tower's features `[P, V]` into embeddings `[T, d]` of the language model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Projector {
+    /// One linear layer; T = P.
+    Linear,
+    /// Linear layers with GELU between (`mlpNx_gelu`); T = P.
+    Mlp {
+        /// Linear layers, at least one.
+        depth: usize,
+    },
+    /// MobileVLM V1's: two linear layers, two inverted residual blocks; T = P / 4.
+    LdpNet,
+    /// MobileVLM V2's: two linear layers, pooling, and a depthwise convolution; T = 144.
+    LdpNetV2(LdpV2),
+}
+
+/// Members of the LDPv2 family, in the terms of the MobileVLM V2 paper's ablation.
+///
+/// Configuration key `mm_projector_variant`, which released files lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LdpV2 {
+    /// `pool+peg`: pooled to 12×12, then x + depthwise 3×3(x). What is released.
+    #[default]
+    PoolPeg,
+    /// `no-pool`: the same without pooling; T = P.
+    NoPool,
+    /// `pool`: pooled to 12×12, nothing after.
+    Pool,
+    /// `pool+positions`: pooled to 12×12, then learned positions `projector.positions`
+    /// `[144, d]` are added.
+    PoolPositions,
+}
+
+impl LdpV2 {
+    const NAMES: [(&'static str, Self); 4] = [
+        ("pool+peg", Self::PoolPeg),
+        ("no-pool", Self::NoPool),
+        ("pool", Self::Pool),
+        ("pool+positions", Self::PoolPositions),
+    ];
+}
+
+/// The side of the grid that LDPv2 pools to, whatever the tower's grid
+/// (upstream: `TokenDownLayer((12, 12))`).
+pub(crate) const POOLED_SIDE: usize = 12;
+
+impl Projector {
+    pub(super) fn from_fields(config: &Fields<'_>, layout: Layout) -> Result<Self, ConfigError> {
+        match layout {
+            Layout::Authors => Self::authors(config),
+            Layout::LlavaHf => Self::llava_hf(config),
+        }
+    }
+
+    fn authors(config: &Fields<'_>) -> Result<Self, ConfigError> {
+        let variant = match config.text("mm_projector_variant")? {
+            None => None,
+            Some(name) => match LdpV2::NAMES.iter().find(|(known, _)| *known == name) {
+                Some(&(_, variant)) => Some(variant),
+                None => {
+                    let names: Vec<_> = LdpV2::NAMES.iter().map(|(known, _)| *known).collect();
+                    let expected = format!("one of {}", names.join(", "));
+                    return Err(config.wrong("mm_projector_variant", expected, format!("{name:?}")));
+                }
+            },
+        };
+        // Upstream's own default (build_vision_projector).
+        let kind = config.text("mm_projector_type")?.unwrap_or("linear");
+        let projector = match kind {
+            "linear" => Self::Linear,
+            "ldpnet" => Self::LdpNet,
+            "ldpnetv2" => return Ok(Self::LdpNetV2(variant.unwrap_or_default())),
+            _ => match mlp_depth(kind) {
+                Some(depth) => Self::Mlp { depth },
+                None => {
+                    let expected = format!("linear, mlpNx_gelu (N from 1 to {DEPTH_LIMIT}), ldpnet or ldpnetv2");
+                    return Err(config.wrong("mm_projector_type", expected, format!("{kind:?}")));
+                }
+            },
+        };
+        match variant {
+            None => Ok(projector),
+            Some(_) => {
+                let found = format!("mm_projector_type {kind:?}");
+                Err(config.wrong("mm_projector_variant", "mm_projector_type \"ldpnetv2\" with it", found))
+            }
+        }
+    }
+
+    /// `LlavaForConditionalGeneration` has one projector: linear, GELU, linear.
+    fn llava_hf(config: &Fields<'_>) -> Result<Self, ConfigError> {
+        if let Some(activation) = config.text("projector_hidden_act")?
+            && activation != "gelu"
+        {
+            return Err(config.wrong("projector_hidden_act", "\"gelu\"", format!("{activation:?}")));
+        }
+        if config.flag("multimodal_projector_bias")? == Some(false) {
+            return Err(config.wrong("multimodal_projector_bias", "true", "false"));
+        }
+        Ok(Self::Mlp { depth: 2 })
+    }
+}
+
+/// N of `mlpNx_gelu`.
+fn mlp_depth(kind: &str) -> Option<usize> {
+    let digits = kind.strip_prefix("mlp")?.strip_suffix("x_gelu")?;
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().filter(|depth| (1..=DEPTH_LIMIT).contains(depth))
+}

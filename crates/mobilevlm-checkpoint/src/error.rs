@@ -1,0 +1,186 @@
+//! Everything that can be wrong with a checkpoint.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::names::Report;
+use crate::safetensors::SafetensorsError;
+use crate::tensor::Dtype;
+use crate::torch::TorchError;
+
+/// Why a checkpoint cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// A file cannot be read.
+    #[error("{path}: cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("{path}: cannot be written")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A small file is too long to be what its name says.
+    #[error("{path}: expected at most {limit} bytes, found {found}")]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Bytes read at most.
+        limit: usize,
+        /// Bytes there.
+        found: u64,
+    },
+    /// The configuration is not one of this family, or damaged.
+    #[error("{path}")]
+    Config {
+        /// The folder or file of the configuration.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: ConfigError,
+    },
+    /// A safetensors file is damaged.
+    #[error("{path}")]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: SafetensorsError,
+    },
+    /// A torch file is damaged, or holds more than tensors.
+    #[error("{path}")]
+    Torch {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: TorchError,
+    },
+    /// The index of a model in several files is damaged.
+    #[error("{path}: not a valid index")]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A tensor of a file cannot be used.
+    #[error("{path}")]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: TensorError,
+    },
+    /// The file is a GGUF file, whose weights are not read yet.
+    #[error("{path}: a GGUF file; weights are read from safetensors and torch files")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No file of weights is there.
+    #[error(
+        "{path}: expected model.safetensors, pytorch_model.bin or an index of several files, found none of them"
+    )]
+    NoWeights {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds an adapter (LoRA), which is only a difference to another model.
+    #[error(
+        "{path}: an adapter (LoRA), which holds only differences to a base model; merge it into its base first \
+         (upstream: scripts/mergelora.py)"
+    )]
+    Adapter {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds a projector and no language model: the result of a first training stage.
+    #[error(
+        "{path}: a projector without a language model, the result of a first training stage; open the folder of \
+         the whole model"
+    )]
+    ProjectorOnly {
+        /// The folder or file.
+        path: PathBuf,
+    },
+    /// The tower is neither in the checkpoint nor in any of the places that are searched.
+    #[error(
+        "the vision tower {} is not in the checkpoint and not in {}; give its folder with `--vision-tower DIR`",
+        name.as_deref().unwrap_or("(no name)"), places(searched)
+    )]
+    Tower {
+        /// What the configuration calls it.
+        name: Option<String>,
+        /// Folders that were searched.
+        searched: Vec<PathBuf>,
+    },
+    /// Tensors do not fit the configuration.
+    #[error("{path}: {report}")]
+    Tensors {
+        /// The folder or file.
+        path: PathBuf,
+        /// Every tensor that does not fit.
+        report: Report,
+    },
+}
+
+fn places(searched: &[PathBuf]) -> String {
+    searched.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a tensor cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TensorError {
+    /// There is no tensor of that name.
+    #[error("tensor {name:?}: expected {expected:?}, found no such tensor")]
+    Missing {
+        /// The full name.
+        name: String,
+        /// The sizes asked for.
+        expected: Vec<usize>,
+    },
+    /// It has other sizes than asked for.
+    #[error("tensor {name:?}: expected {expected:?}, found {found:?}")]
+    Shape {
+        /// The full name.
+        name: String,
+        /// The sizes asked for.
+        expected: Vec<usize>,
+        /// The sizes it has.
+        found: Vec<usize>,
+    },
+    /// Its numbers are no weights.
+    #[error("tensor {name:?}: expected F32, F16, BF16 or F64, found {found}")]
+    Dtype {
+        /// The full name.
+        name: String,
+        /// The type it has.
+        found: Dtype,
+    },
+    /// Its bytes do not fill its sizes.
+    #[error("expected {dtype} {shape:?}, found {found} bytes")]
+    Length {
+        /// The type given.
+        dtype: Dtype,
+        /// The sizes given.
+        shape: Vec<usize>,
+        /// Bytes given.
+        found: usize,
+    },
+}
