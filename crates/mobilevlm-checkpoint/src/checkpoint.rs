@@ -47,14 +47,21 @@ impl Checkpoint {
     /// [`CheckpointError`] with the file and what is wrong in it;
     /// [`CheckpointError::Tensors`] lists every missing, unexpected or misshaped tensor.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, CheckpointError> {
-        let mut gathered = gather(path, options);
+        let mut gathered = Gathered::read(path, options);
         if !gathered.problems.is_empty() {
             return Err(gathered.problems.swap_remove(0));
         }
         let (Some(config), tokenizer) = (gathered.config, gathered.tokenizer) else {
-            return Err(CheckpointError::NoWeights { path: path.to_owned() });
+            return Err(CheckpointError::NoWeights {
+                path: path.to_owned(),
+            });
         };
-        Ok(Self { config, tensors: gathered.tensors, tokenizer, files: gathered.files })
+        Ok(Self {
+            config,
+            tensors: gathered.tensors,
+            tokenizer,
+            files: gathered.files,
+        })
     }
 }
 
@@ -68,18 +75,18 @@ pub(crate) struct Gathered {
     pub(crate) problems: Vec<CheckpointError>,
 }
 
-/// Reads all that can be read at `path`. Later problems may follow from earlier ones.
-pub(crate) fn gather(path: &Path, options: &OpenOptions) -> Gathered {
-    let mut gathered = Gathered::default();
-    if let Err(problem) = gathered.read(path, options) {
-        gathered.problems.push(problem);
-    }
-    gathered
-}
-
 impl Gathered {
+    /// Reads all that can be read at `path`. Later problems may follow from earlier ones.
+    pub(crate) fn read(path: &Path, options: &OpenOptions) -> Self {
+        let mut gathered = Self::default();
+        if let Err(problem) = gathered.fill(path, options) {
+            gathered.problems.push(problem);
+        }
+        gathered
+    }
+
     /// Stops at what makes everything after it meaningless, and collects the rest.
-    fn read(&mut self, path: &Path, options: &OpenOptions) -> Result<(), CheckpointError> {
+    fn fill(&mut self, path: &Path, options: &OpenOptions) -> Result<(), CheckpointError> {
         let (folder, files) = locate(path)?;
         match TokenizerSource::in_folder(&folder) {
             Ok(tokenizer) => self.tokenizer = tokenizer,
@@ -87,16 +94,26 @@ impl Gathered {
         }
         let config_path = folder.join("config.json");
         let main = read_small(&config_path, CONFIG_LIMIT)?;
-        let config_error = |source| CheckpointError::Config { path: config_path.clone(), source };
+        let config_error = |source| CheckpointError::Config {
+            path: config_path.clone(),
+            source,
+        };
         let outline = Outline::from_json(&main).map_err(config_error)?;
 
         let mut strays = Vec::new();
         for file in &files {
             self.add(file, Names::of(outline.layout), options.access, &mut strays);
         }
-        let holds = |part: &str, tensors: &Inventory| tensors.iter().any(|(name, _)| name.starts_with(part));
-        if self.problems.is_empty() && holds("projector.", &self.tensors) && !holds("language.", &self.tensors) {
-            return Err(CheckpointError::ProjectorOnly { path: path.to_owned() });
+        let holds = |part: &str, tensors: &Inventory| {
+            tensors.iter().any(|(name, _)| name.starts_with(part))
+        };
+        if self.problems.is_empty()
+            && holds("projector.", &self.tensors)
+            && !holds("language.", &self.tensors)
+        {
+            return Err(CheckpointError::ProjectorOnly {
+                path: path.to_owned(),
+            });
         }
 
         // The tower, its description, and its preprocessing constants come from one place.
@@ -110,7 +127,8 @@ impl Gathered {
                         self.add(file, &CLIP, options.access, &mut strays);
                     }
                     vision = read_optional(&tower.join("config.json"), CONFIG_LIMIT)?;
-                    preprocessor = read_optional(&tower.join("preprocessor_config.json"), CONFIG_LIMIT)?;
+                    preprocessor =
+                        read_optional(&tower.join("preprocessor_config.json"), CONFIG_LIMIT)?;
                 }
                 Err(problem) => self.problems.push(problem),
             }
@@ -132,11 +150,15 @@ impl Gathered {
         if config.language.tied
             && let Some(embedding) = self.tensors.get("language.embed_tokens.weight").cloned()
         {
-            self.tensors.insert("language.lm_head.weight".to_owned(), embedding);
+            self.tensors
+                .insert("language.lm_head.weight".to_owned(), embedding);
         }
         let report = Report::compare(&config, &mut self.tensors, strays);
         if !report.is_empty() {
-            self.problems.push(CheckpointError::Tensors { path: path.to_owned(), report });
+            self.problems.push(CheckpointError::Tensors {
+                path: path.to_owned(),
+                report,
+            });
         }
         self.config = Some(config);
         Ok(())
@@ -144,7 +166,13 @@ impl Gathered {
 
     /// Adds the tensors of one file; names that mean nothing, and second tensors of one name,
     /// become strays.
-    fn add(&mut self, file: &Path, names: &Names, access: Access, strays: &mut Vec<(String, PathBuf)>) {
+    fn add(
+        &mut self,
+        file: &Path,
+        names: &Names,
+        access: Access,
+        strays: &mut Vec<(String, PathBuf)>,
+    ) {
         self.files.push(file.to_owned());
         let weights = match open_weights(file, access) {
             Ok(weights) => weights,
@@ -153,10 +181,12 @@ impl Gathered {
         for entry in &weights.entries {
             match names.canonical(&entry.name) {
                 Canonical::Ignored => {}
-                Canonical::Name(name) if self.tensors.get(&name).is_none() => match weights.tensor(entry) {
-                    Ok(tensor) => drop(self.tensors.insert(name, tensor)),
-                    Err(problem) => self.problems.push(problem),
-                },
+                Canonical::Name(name) if self.tensors.get(&name).is_none() => {
+                    match weights.tensor(entry) {
+                        Ok(tensor) => drop(self.tensors.insert(name, tensor)),
+                        Err(problem) => self.problems.push(problem),
+                    }
+                }
                 _ => strays.push((entry.name.clone(), file.to_owned())),
             }
         }
@@ -165,9 +195,16 @@ impl Gathered {
 
 /// The folder of the configuration, and the files of weights.
 fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), CheckpointError> {
-    let found = std::fs::metadata(path)
-        .map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
+    let found = std::fs::metadata(path).map_err(|source| CheckpointError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     if found.is_file() {
+        if path.extension().is_some_and(|ending| ending == "gguf") {
+            return Err(CheckpointError::GgufWeights {
+                path: path.to_owned(),
+            });
+        }
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         return Ok((folder, vec![path.to_owned()]));
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
+use crate::gguf::GgufError;
 use crate::names::Report;
 use crate::safetensors::SafetensorsError;
 use crate::tensor::Dtype;
@@ -86,9 +87,18 @@ pub enum CheckpointError {
         #[source]
         source: TensorError,
     },
-    /// The file is a GGUF file, whose weights are not read yet.
-    #[error("{path}: a GGUF file; weights are read from safetensors and torch files")]
+    /// A GGUF file is damaged, or lacks what is asked of it.
+    #[error("{path}")]
     Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: GgufError,
+    },
+    /// The file is a GGUF file, from which only the vocabulary is read.
+    #[error("{path}: a GGUF file; weights are read from safetensors and torch files only")]
+    GgufWeights {
         /// The file.
         path: PathBuf,
     },
@@ -140,7 +150,11 @@ pub enum CheckpointError {
 }
 
 fn places(searched: &[PathBuf]) -> String {
-    searched.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ")
+    searched
+        .iter()
+        .map(|place| place.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Why a tensor cannot be used.

@@ -35,9 +35,14 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Option<Vec<PathBuf>>, Checkp
         let index = folder.join(index);
         if index.is_file() {
             let text = read_small(&index, INDEX_LIMIT)?;
-            let index_error = |source| CheckpointError::Index { path: index.clone(), source };
+            let index_error = |source| CheckpointError::Index {
+                path: index.clone(),
+                source,
+            };
             let files = parse_index(&text).map_err(index_error)?;
-            return Ok(Some(files.into_iter().map(|file| folder.join(file)).collect()));
+            return Ok(Some(
+                files.into_iter().map(|file| folder.join(file)).collect(),
+            ));
         }
     }
     Ok(None)
@@ -45,17 +50,28 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Option<Vec<PathBuf>>, Checkp
 
 /// A text file of at most `limit` bytes, copied.
 pub(crate) fn read_small(path: &Path, limit: usize) -> Result<Bytes, CheckpointError> {
-    let read = |source| CheckpointError::Read { path: path.to_owned(), source };
+    let read = |source| CheckpointError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let found = std::fs::metadata(path).map_err(read)?.len();
     if found > limit as u64 {
-        return Err(CheckpointError::TooLong { path: path.to_owned(), limit, found });
+        return Err(CheckpointError::TooLong {
+            path: path.to_owned(),
+            limit,
+            found,
+        });
     }
     map::open(path, Access::Read).map_err(read)
 }
 
 /// The same, or `None` if there is no such file.
 pub(crate) fn read_optional(path: &Path, limit: usize) -> Result<Option<Bytes>, CheckpointError> {
-    if path.is_file() { read_small(path, limit).map(Some) } else { Ok(None) }
+    if path.is_file() {
+        read_small(path, limit).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// The names of the files that an index spreads a model over.
@@ -87,12 +103,17 @@ fn file_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Str
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BTreeSet<String>, A::Error> {
             let mut files = BTreeSet::new();
             while let Some((IgnoredAny, file)) = map.next_entry::<IgnoredAny, String>()? {
-                if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\', ':', '\0']) {
-                    return Err(de::Error::custom(format_args!("{file:?} is no file of this folder")));
+                if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\', ':', '\0'])
+                {
+                    return Err(de::Error::custom(format_args!(
+                        "{file:?} is no file of this folder"
+                    )));
                 }
                 files.insert(file);
                 if files.len() > FILE_LIMIT {
-                    return Err(de::Error::custom(format_args!("more than {FILE_LIMIT} files")));
+                    return Err(de::Error::custom(format_args!(
+                        "more than {FILE_LIMIT} files"
+                    )));
                 }
             }
             Ok(files)
@@ -104,17 +125,32 @@ fn file_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Str
 /// Opens one file of weights: safetensors by its ending, else torch.
 pub(crate) fn open_weights(path: &Path, access: Access) -> Result<Weights, CheckpointError> {
     let path: Arc<Path> = path.into();
-    let bytes = map::open(&path, access)
-        .map_err(|source| CheckpointError::Read { path: path.to_path_buf(), source })?;
+    let bytes = map::open(&path, access).map_err(|source| CheckpointError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
     let owned = || path.to_path_buf();
-    let entries = if path.extension().is_some_and(|ending| ending == "safetensors") {
-        safetensors::parse(&bytes).map_err(|source| CheckpointError::Safetensors { path: owned(), source })?
+    let entries = if path
+        .extension()
+        .is_some_and(|ending| ending == "safetensors")
+    {
+        safetensors::parse(&bytes).map_err(|source| CheckpointError::Safetensors {
+            path: owned(),
+            source,
+        })?
     } else if bytes.starts_with(b"GGUF") {
-        return Err(CheckpointError::Gguf { path: owned() });
+        return Err(CheckpointError::GgufWeights { path: owned() });
     } else {
-        torch::parse(&bytes).map_err(|source| CheckpointError::Torch { path: owned(), source })?
+        torch::parse(&bytes).map_err(|source| CheckpointError::Torch {
+            path: owned(),
+            source,
+        })?
     };
-    Ok(Weights { path, bytes, entries })
+    Ok(Weights {
+        path,
+        bytes,
+        entries,
+    })
 }
 
 /// One file of weights and what its header lists.
@@ -131,11 +167,16 @@ impl Weights {
         let data = self.bytes.slice(entry.range.clone());
         let data = match &entry.strides {
             None => data,
-            Some(strides) => torch::row_major(&data, &entry.shape, strides, entry.dtype.size()).into(),
+            Some(strides) => {
+                torch::row_major(&data, &entry.shape, strides, entry.dtype.size()).into()
+            }
         };
         Tensor::new(entry.dtype, entry.shape.clone(), data)
             .map(|tensor| tensor.from_file(&self.path))
-            .map_err(|source| CheckpointError::Tensor { path: self.path.to_path_buf(), source })
+            .map_err(|source| CheckpointError::Tensor {
+                path: self.path.to_path_buf(),
+                source,
+            })
     }
 }
 
@@ -145,24 +186,43 @@ mod tests {
 
     #[test]
     fn an_index_gives_each_file_once() {
-        let text = br#"{"metadata":{"total_size":1},"weight_map":{"a":"x.bin","b":"y.bin","c":"x.bin"}}"#;
+        let text =
+            br#"{"metadata":{"total_size":1},"weight_map":{"a":"x.bin","b":"y.bin","c":"x.bin"}}"#;
         let files: Vec<_> = parse_index(text).unwrap().into_iter().collect();
         assert_eq!(files, ["x.bin", "y.bin"]);
     }
 
     #[test]
     fn an_index_cannot_leave_its_folder() {
-        for name in ["../x.bin", "/etc/passwd", "a/b.bin", "..", "", "c:x", "a\\\\b"] {
+        for name in [
+            "../x.bin",
+            "/etc/passwd",
+            "a/b.bin",
+            "..",
+            "",
+            "c:x",
+            "a\\\\b",
+        ] {
             let text = format!(r#"{{"weight_map":{{"a":"{name}"}}}}"#);
             let error = parse_index(text.as_bytes()).expect_err(name);
-            assert!(error.to_string().contains("no file of this folder"), "{error}");
+            assert!(
+                error.to_string().contains("no file of this folder"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn an_index_of_more_files_than_the_limit_is_refused() {
-        let entries: Vec<_> = (0..=FILE_LIMIT).map(|i| format!(r#""{i}":"{i}""#)).collect();
+        let entries: Vec<_> = (0..=FILE_LIMIT)
+            .map(|i| format!(r#""{i}":"{i}""#))
+            .collect();
         let text = format!(r#"{{"weight_map":{{{}}}}}"#, entries.join(","));
-        assert!(parse_index(text.as_bytes()).unwrap_err().to_string().contains("more than 4096"));
+        assert!(
+            parse_index(text.as_bytes())
+                .unwrap_err()
+                .to_string()
+                .contains("more than 4096")
+        );
     }
 }

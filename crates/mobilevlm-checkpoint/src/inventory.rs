@@ -28,7 +28,9 @@ impl Inventory {
 
     /// Every name with its tensor, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// How many tensors there are.
@@ -53,13 +55,18 @@ impl Inventory {
 
     /// The tensors whose names begin with `prefix` and a dot.
     pub fn scope(&self, prefix: &str) -> Scope<'_> {
-        Scope { inventory: self, prefix: prefix.to_owned() }
+        Scope {
+            inventory: self,
+            prefix: prefix.to_owned(),
+        }
     }
 }
 
 impl FromIterator<(String, Tensor)> for Inventory {
     fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
-        Self { tensors: tensors.into_iter().collect() }
+        Self {
+            tensors: tensors.into_iter().collect(),
+        }
     }
 }
 
@@ -86,7 +93,10 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// The place one name further down.
     pub fn pp(&self, name: impl Display) -> Self {
-        Self { inventory: self.inventory, prefix: self.full(name) }
+        Self {
+            inventory: self.inventory,
+            prefix: self.full(name),
+        }
     }
 
     /// Whether there is a tensor `name` here.
@@ -107,7 +117,9 @@ impl<'a> Scope<'a> {
         if !fits {
             return Err(self.misshaped(name, &[rows, columns], tensor));
         }
-        tensor.to_matrix(rows, columns).ok_or_else(|| self.no_weights(name, tensor))
+        tensor
+            .to_matrix(rows, columns)
+            .ok_or_else(|| self.no_weights(name, tensor))
     }
 
     /// A vector of `length` numbers as `f32`.
@@ -132,7 +144,10 @@ impl<'a> Scope<'a> {
 
     fn find(&self, name: &str, shape: &[usize]) -> Result<&'a Tensor, TensorError> {
         let full = self.full(name);
-        let missing = || TensorError::Missing { name: full.clone(), expected: shape.to_vec() };
+        let missing = || TensorError::Missing {
+            name: full.clone(),
+            expected: shape.to_vec(),
+        };
         self.inventory.get(&full).ok_or_else(missing)
     }
 
@@ -145,7 +160,10 @@ impl<'a> Scope<'a> {
     }
 
     fn no_weights(&self, name: &str, tensor: &Tensor) -> TensorError {
-        TensorError::Dtype { name: self.full(name), found: tensor.dtype() }
+        TensorError::Dtype {
+            name: self.full(name),
+            found: tensor.dtype(),
+        }
     }
 
     fn full(&self, name: impl Display) -> String {

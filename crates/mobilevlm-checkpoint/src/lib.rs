@@ -21,16 +21,19 @@
 //!
 //! Each format has a parser over a byte slice, which executes nothing, never panics, and allocates
 //! at most the length of its input and 16 MiB: [`safetensors::parse`], [`torch::parse`],
-//! [`Config::from_json`], [`parse_index`].
+//! [`gguf::parse`], [`Config::from_json`], [`parse_index`].
 #![deny(unsafe_code)]
 
 mod checkpoint;
 mod config;
 mod error;
 mod folder;
+pub mod gguf;
+mod inspect;
 mod inventory;
 mod map;
 mod names;
+mod replace;
 pub mod safetensors;
 mod tensor;
 mod tokenizer;
@@ -40,13 +43,15 @@ mod tower;
 pub use bytes::Bytes;
 pub use checkpoint::{Checkpoint, OpenOptions};
 pub use config::{
-    Activation, Aspect, Config, ConfigError, ConfigFiles, LanguageConfig, Layout, LdpV2, Preprocess, Projector,
-    VisionConfig,
+    Activation, Aspect, Config, ConfigError, ConfigFiles, LanguageConfig, Layout, LdpV2,
+    Preprocess, Projector, VisionConfig,
 };
 pub use error::{CheckpointError, TensorError};
 pub use folder::parse_index;
+pub use inspect::{Inspection, Part};
 pub use inventory::{Inventory, Scope};
 pub use map::Access;
 pub use names::{Misshaped, Report, expected_tensors};
+pub use replace::{replace_file, write_safetensors};
 pub use tensor::{Dtype, Entry, Tensor};
 pub use tokenizer::{Piece, PieceKind, TokenizerSource};

@@ -28,7 +28,10 @@ pub enum Access {
 /// Pipes, devices and folders are refused, because reading some of them never ends.
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<Bytes> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a regular file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "expected a regular file",
+        ));
     }
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();

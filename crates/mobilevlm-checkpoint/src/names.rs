@@ -52,7 +52,12 @@ pub(crate) const CLIP: Names = Names {
         ("vision_model.", "vision."),
         ("model.vision_tower.vision_tower.vision_model.", "vision."),
     ],
-    ignored: &["text_model.", "text_projection.", "visual_projection.", "logit_scale"],
+    ignored: &[
+        "text_model.",
+        "text_projection.",
+        "visual_projection.",
+        "logit_scale",
+    ],
 };
 
 impl Names {
@@ -83,7 +88,9 @@ impl Names {
             .prefixes
             .iter()
             .rev() // the first of equals wins
-            .filter_map(|(stored, prefix)| Some((prefix.len(), stored, canonical.strip_prefix(prefix)?)))
+            .filter_map(|(stored, prefix)| {
+                Some((prefix.len(), stored, canonical.strip_prefix(prefix)?))
+            })
             .max_by_key(|(length, _, _)| *length);
         match best {
             Some((_, stored, rest)) => format!("{stored}{rest}"),
@@ -118,10 +125,17 @@ type Shapes = Vec<(String, Vec<usize>)>;
 fn vision(config: &Config, list: &mut Shapes) {
     let vision = &config.vision;
     let (hidden, ffn, patch) = (vision.hidden, vision.ffn, vision.patch_size);
-    let mut add = |name: String, shape: &[usize]| list.push((format!("vision.{name}"), shape.to_vec()));
+    let mut add =
+        |name: String, shape: &[usize]| list.push((format!("vision.{name}"), shape.to_vec()));
     add("embeddings.class_embedding".into(), &[hidden]);
-    add("embeddings.patch_embedding.weight".into(), &[hidden, 3, patch, patch]);
-    add("embeddings.position_embedding.weight".into(), &[vision.patches() + 1, hidden]);
+    add(
+        "embeddings.patch_embedding.weight".into(),
+        &[hidden, 3, patch, patch],
+    );
+    add(
+        "embeddings.position_embedding.weight".into(),
+        &[vision.patches() + 1, hidden],
+    );
     // Upstream's spelling.
     add("pre_layrnorm.weight".into(), &[hidden]);
     add("pre_layrnorm.bias".into(), &[hidden]);
@@ -142,7 +156,8 @@ fn vision(config: &Config, list: &mut Shapes) {
 
 fn projector(config: &Config, list: &mut Shapes) {
     let (width, hidden) = (config.vision.hidden, config.language.hidden);
-    let mut add = |name: &str, shape: &[usize]| list.push((format!("projector.{name}"), shape.to_vec()));
+    let mut add =
+        |name: &str, shape: &[usize]| list.push((format!("projector.{name}"), shape.to_vec()));
     let mut both = |name: &str, weight: &[usize]| {
         add(&format!("{name}weight"), weight);
         add(&format!("{name}bias"), &weight[..1]);
@@ -191,14 +206,23 @@ fn projector(config: &Config, list: &mut Shapes) {
 fn squeezed_channels(hidden: usize) -> usize {
     let quarter = hidden / 4;
     let rounded = ((quarter + 4) / 8 * 8).max(8);
-    if 10 * rounded < 9 * quarter { rounded + 8 } else { rounded }
+    if 10 * rounded < 9 * quarter {
+        rounded + 8
+    } else {
+        rounded
+    }
 }
 
 fn language(config: &Config, list: &mut Shapes) {
     let language = &config.language;
     let (hidden, ffn) = (language.hidden, language.ffn);
-    let (query, kv) = (language.heads * language.head_dim, language.kv_heads * language.head_dim);
-    let mut add = |name: String, shape: &[usize]| list.push((format!("language.{name}.weight"), shape.to_vec()));
+    let (query, kv) = (
+        language.heads * language.head_dim,
+        language.kv_heads * language.head_dim,
+    );
+    let mut add = |name: String, shape: &[usize]| {
+        list.push((format!("language.{name}.weight"), shape.to_vec()))
+    };
     add("embed_tokens".into(), &[language.vocab, hidden]);
     for layer in 0..language.layers {
         let mut add = |name: &str, shape: &[usize]| add(format!("layers.{layer}.{name}"), shape);
@@ -219,12 +243,18 @@ fn language(config: &Config, list: &mut Shapes) {
 /// Whether a tensor that nobody asked for is a part of the tower that nobody reads: its last norm,
 /// and blocks behind the selected hidden state.
 fn is_unread(name: &str, config: &Config) -> bool {
-    let Some(name) = name.strip_prefix("vision.") else { return false };
+    let Some(name) = name.strip_prefix("vision.") else {
+        return false;
+    };
     if name.starts_with("post_layernorm.") {
         return true;
     }
-    let layer = name.strip_prefix("encoder.layers.").and_then(|rest| rest.split('.').next()?.parse().ok());
-    layer.is_some_and(|layer: usize| (config.vision.blocks_to_run..config.vision.layers).contains(&layer))
+    let layer = name
+        .strip_prefix("encoder.layers.")
+        .and_then(|rest| rest.split('.').next()?.parse().ok());
+    layer.is_some_and(|layer: usize| {
+        (config.vision.blocks_to_run..config.vision.layers).contains(&layer)
+    })
 }
 
 /// Every tensor that does not fit the configuration.
@@ -256,9 +286,16 @@ pub struct Misshaped {
 impl Report {
     /// Compares an inventory with what the configuration asks for, and drops from it what nobody
     /// reads. `strays` are stored names that mean nothing, each with its file.
-    pub(crate) fn compare(config: &Config, inventory: &mut Inventory, strays: Vec<(String, PathBuf)>) -> Self {
+    pub(crate) fn compare(
+        config: &Config,
+        inventory: &mut Inventory,
+        strays: Vec<(String, PathBuf)>,
+    ) -> Self {
         let names = Names::of(config.layout);
-        let mut report = Self { unexpected: strays, ..Self::default() };
+        let mut report = Self {
+            unexpected: strays,
+            ..Self::default()
+        };
         let expected: BTreeMap<_, _> = expected_tensors(config).into_iter().collect();
         for (name, shape) in &expected {
             let Some(tensor) = inventory.get(name) else {
@@ -292,8 +329,15 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (missing, unexpected, misshaped) = (self.missing.len(), self.unexpected.len(), self.misshaped.len());
-        write!(f, "{missing} tensors missing, {unexpected} unexpected, {misshaped} misshaped")?;
+        let (missing, unexpected, misshaped) = (
+            self.missing.len(),
+            self.unexpected.len(),
+            self.misshaped.len(),
+        );
+        write!(
+            f,
+            "{missing} tensors missing, {unexpected} unexpected, {misshaped} misshaped"
+        )?;
         for (name, shape) in &self.missing {
             write!(f, "\n  {name}: expected {shape:?}, found nothing")?;
         }
@@ -302,7 +346,11 @@ impl fmt::Display for Report {
         }
         for one in &self.misshaped {
             let file = one.file.display();
-            write!(f, "\n  {}: expected weights {:?}, found {} in {file}", one.name, one.expected, one.found)?;
+            write!(
+                f,
+                "\n  {}: expected weights {:?}, found {} in {file}",
+                one.name, one.expected, one.found
+            )?;
         }
         Ok(())
     }

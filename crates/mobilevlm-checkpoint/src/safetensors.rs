@@ -27,7 +27,9 @@ pub(crate) const RANK_LIMIT: usize = 8;
 #[non_exhaustive]
 pub enum SafetensorsError {
     /// The file ends inside its header.
-    #[error("the header needs {needed} bytes, the file has {found}: it is cut short or no safetensors file")]
+    #[error(
+        "the header needs {needed} bytes, the file has {found}: it is cut short or no safetensors file"
+    )]
     Truncated {
         /// Bytes needed.
         needed: u64,
@@ -60,7 +62,9 @@ pub enum SafetensorsError {
         end: usize,
     },
     /// A tensor does not begin where the one before it ended.
-    #[error("tensor {name:?}: expected to begin at byte {expected}, where the one before ended, found {found}")]
+    #[error(
+        "tensor {name:?}: expected to begin at byte {expected}, where the one before ended, found {found}"
+    )]
     Gap {
         /// The tensor.
         name: String,
@@ -70,7 +74,9 @@ pub enum SafetensorsError {
         found: usize,
     },
     /// The last tensor does not end where the file does.
-    #[error("the tensors end at byte {expected} behind the header, the file at {found}: it is cut short or damaged")]
+    #[error(
+        "the tensors end at byte {expected} behind the header, the file at {found}: it is cut short or damaged"
+    )]
     End {
         /// End of the last tensor.
         expected: usize,
@@ -89,14 +95,23 @@ pub enum SafetensorsError {
 pub fn parse(file: &[u8]) -> Result<Vec<Entry>, SafetensorsError> {
     let total = file.len() as u64;
     let Some((length, rest)) = file.split_first_chunk::<8>() else {
-        return Err(SafetensorsError::Truncated { needed: 8, found: total });
+        return Err(SafetensorsError::Truncated {
+            needed: 8,
+            found: total,
+        });
     };
     let length = u64::from_le_bytes(*length);
     if length > rest.len() as u64 {
-        return Err(SafetensorsError::Truncated { needed: length.saturating_add(8), found: total });
+        return Err(SafetensorsError::Truncated {
+            needed: length.saturating_add(8),
+            found: total,
+        });
     }
     if length > HEADER_LIMIT as u64 {
-        return Err(SafetensorsError::HeaderLimit { found: length, limit: HEADER_LIMIT as u64 });
+        return Err(SafetensorsError::HeaderLimit {
+            found: length,
+            limit: HEADER_LIMIT as u64,
+        });
     }
     // A copy, so that nobody who changes a mapped file can change what was checked.
     let header = rest[..length as usize].to_vec();
@@ -136,12 +151,19 @@ fn check_places(entries: &[Entry], data: usize) -> Result<(), SafetensorsError> 
         }
         if entry.range.start != end {
             let (name, found) = (entry.name.clone(), entry.range.start);
-            return Err(SafetensorsError::Gap { name, expected: end, found });
+            return Err(SafetensorsError::Gap {
+                name,
+                expected: end,
+                found,
+            });
         }
         end = entry.range.end;
     }
     if end != data {
-        return Err(SafetensorsError::End { expected: end, found: data });
+        return Err(SafetensorsError::End {
+            expected: end,
+            found: data,
+        });
     }
     Ok(())
 }
@@ -158,7 +180,10 @@ pub fn write<'a>(
 ) -> io::Result<()> {
     let tensors: Vec<_> = tensors.into_iter().collect();
     let mut header = serde_json::Map::new();
-    header.insert("__metadata__".to_owned(), serde_json::json!({ "format": "pt" }));
+    header.insert(
+        "__metadata__".to_owned(),
+        serde_json::json!({ "format": "pt" }),
+    );
     let mut start = 0;
     for (name, tensor) in &tensors {
         let end = start + tensor.data().len();
@@ -198,10 +223,14 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         let mut names = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if !names.insert(name.clone()) {
-                return Err(de::Error::custom(format_args!("the name {name:?} occurs twice")));
+                return Err(de::Error::custom(format_args!(
+                    "the name {name:?} occurs twice"
+                )));
             }
             if names.len() > TENSOR_LIMIT {
-                return Err(de::Error::custom(format_args!("more than {TENSOR_LIMIT} tensors")));
+                return Err(de::Error::custom(format_args!(
+                    "more than {TENSOR_LIMIT} tensors"
+                )));
             }
             if name == "__metadata__" {
                 map.next_value::<IgnoredAny>()?;
@@ -240,10 +269,18 @@ impl<'de> Visitor<'de> for EntryVisitor {
                 "dtype" => dtype.replace(map.next_value::<String>()?).is_some(),
                 "shape" => shape.replace(map.next_value::<Sizes>()?.0).is_some(),
                 "data_offsets" => offsets.replace(map.next_value::<[usize; 2]>()?).is_some(),
-                other => return Err(de::Error::unknown_field(other, &["dtype", "shape", "data_offsets"])),
+                other => {
+                    return Err(de::Error::unknown_field(
+                        other,
+                        &["dtype", "shape", "data_offsets"],
+                    ));
+                }
             };
             if repeated {
-                return Err(de::Error::custom(format_args!("tensor {:?}: {key} occurs twice", self.name)));
+                return Err(de::Error::custom(format_args!(
+                    "tensor {:?}: {key} occurs twice",
+                    self.name
+                )));
             }
         }
         let missing = |field| de::Error::missing_field(field);
@@ -251,7 +288,10 @@ impl<'de> Visitor<'de> for EntryVisitor {
         let [start, end] = offsets.ok_or_else(|| missing("data_offsets"))?;
         Ok(Entry {
             dtype: Dtype::from_name(&dtype).ok_or_else(|| {
-                de::Error::custom(format_args!("tensor {:?}: unknown type {dtype:?}", self.name))
+                de::Error::custom(format_args!(
+                    "tensor {:?}: unknown type {dtype:?}",
+                    self.name
+                ))
             })?,
             shape: shape.ok_or_else(|| missing("shape"))?,
             strides: None,
@@ -278,7 +318,9 @@ impl<'de> de::Deserialize<'de> for Sizes {
                 let mut sizes = Vec::new();
                 while let Some(size) = list.next_element()? {
                     if sizes.len() == RANK_LIMIT {
-                        return Err(de::Error::custom(format_args!("a shape of more than {RANK_LIMIT} sizes")));
+                        return Err(de::Error::custom(format_args!(
+                            "a shape of more than {RANK_LIMIT} sizes"
+                        )));
                     }
                     sizes.push(size);
                 }

@@ -81,9 +81,11 @@ impl Dtype {
     /// The type of a safetensors name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         use Dtype::*;
-        [F32, F16, BF16, F64, F8E4M3, F8E5M2, I64, I32, I16, I8, U64, U32, U16, U8, Bool]
-            .into_iter()
-            .find(|dtype| dtype.name() == name)
+        [
+            F32, F16, BF16, F64, F8E4M3, F8E5M2, I64, I32, I16, I8, U64, U32, U16, U8, Bool,
+        ]
+        .into_iter()
+        .find(|dtype| dtype.name() == name)
     }
 
     /// Whether weights of this type can be computed with.
@@ -115,7 +117,9 @@ pub struct Entry {
 
 /// Numbers in a shape, or `None` where the product overflows.
 pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
+    shape
+        .iter()
+        .try_fold(1_usize, |product, &size| product.checked_mul(size))
 }
 
 /// A tensor, row-major, as stored. Cloning shares the bytes.
@@ -135,14 +139,26 @@ impl Tensor {
     pub fn new(dtype: Dtype, shape: Vec<usize>, data: Bytes) -> Result<Self, TensorError> {
         let bytes = elements(&shape).and_then(|count| count.checked_mul(dtype.size()));
         if bytes != Some(data.len()) {
-            return Err(TensorError::Length { dtype, shape, found: data.len() });
+            return Err(TensorError::Length {
+                dtype,
+                shape,
+                found: data.len(),
+            });
         }
-        Ok(Self { dtype, shape, data, file: None })
+        Ok(Self {
+            dtype,
+            shape,
+            data,
+            file: None,
+        })
     }
 
     /// The same tensor, with the file it came from for messages.
     pub(crate) fn from_file(self, file: &Arc<Path>) -> Self {
-        Self { file: Some(file.clone()), ..self }
+        Self {
+            file: Some(file.clone()),
+            ..self
+        }
     }
 
     /// The type of its numbers.
@@ -192,7 +208,10 @@ impl Tensor {
             Dtype::F16 => (Format::F16, self.data.clone()),
             Dtype::BF16 => (Format::BF16, self.data.clone()),
             Dtype::F64 => {
-                let bytes: Vec<u8> = narrow(&self.data).into_iter().flat_map(f32::to_le_bytes).collect();
+                let bytes: Vec<u8> = narrow(&self.data)
+                    .into_iter()
+                    .flat_map(f32::to_le_bytes)
+                    .collect();
                 (Format::F32, bytes.into())
             }
             _ => return None,
@@ -204,5 +223,8 @@ impl Tensor {
 /// Little-endian doubles, rounded.
 fn narrow(doubles: &[u8]) -> Vec<f32> {
     let (doubles, _) = doubles.as_chunks::<8>();
-    doubles.iter().map(|&double| f64::from_le_bytes(double) as f32).collect()
+    doubles
+        .iter()
+        .map(|&double| f64::from_le_bytes(double) as f32)
+        .collect()
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::error::CheckpointError;
-use crate::folder::read_optional;
+use crate::folder::{read_optional, read_small};
+use crate::gguf;
+use crate::map::{self, Access};
 
 /// The longest vocabulary file that is read, in bytes. LLaMA's has 0.5 MB.
 const VOCABULARY_LIMIT: usize = 64 << 20;
@@ -49,7 +51,45 @@ pub enum PieceKind {
     Byte,
 }
 
+impl PieceKind {
+    /// The kind of SentencePiece's and GGUF's number.
+    pub(crate) fn from_number(number: i32) -> Option<Self> {
+        Some(match number {
+            1 => Self::Normal,
+            2 => Self::Unknown,
+            3 => Self::Control,
+            4 => Self::UserDefined,
+            5 => Self::Unused,
+            6 => Self::Byte,
+            _ => return None,
+        })
+    }
+}
+
 impl TokenizerSource {
+    /// The vocabulary in one file: a SentencePiece model, or a GGUF file with one in its keys.
+    ///
+    /// A SentencePiece model is not parsed here; the tokenizer does that.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] if the file cannot be read, or is a GGUF file without a vocabulary.
+    pub fn open(path: &Path, access: Access) -> Result<Self, CheckpointError> {
+        let file = map::open(path, access).map_err(|source| CheckpointError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        if !file.starts_with(b"GGUF") {
+            return read_small(path, VOCABULARY_LIMIT).map(Self::SentencePiece);
+        }
+        let pieces = gguf::parse(&file).and_then(|header| gguf::pieces(&file, &header));
+        pieces
+            .map(Self::Pieces)
+            .map_err(|source| CheckpointError::Gguf {
+                path: path.to_owned(),
+                source,
+            })
+    }
+
     /// The vocabulary of a checkpoint's folder, if it has one.
     pub(crate) fn in_folder(folder: &Path) -> Result<Option<Self>, CheckpointError> {
         let bytes = read_optional(&folder.join("tokenizer.model"), VOCABULARY_LIMIT)?;

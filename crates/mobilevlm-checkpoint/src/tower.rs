@@ -35,5 +35,8 @@ pub(crate) fn find(
             return Ok((place.clone(), files));
         }
     }
-    Err(CheckpointError::Tower { name: name.map(str::to_owned), searched: places })
+    Err(CheckpointError::Tower {
+        name: name.map(str::to_owned),
+        searched: places,
+    })
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use mobilevlm_checkpoint::{
-    Access, Aspect, Checkpoint, Config, Dtype, LdpV2, OpenOptions, Projector, TokenizerSource, expected_tensors,
+    Access, Aspect, Checkpoint, Config, Dtype, LdpV2, OpenOptions, Projector, TokenizerSource,
+    expected_tensors,
 };
 use mobilevlm_testing::{micro_golden, shared_golden};
 
@@ -86,18 +87,37 @@ const CASES: [Case; 5] = [
 
 fn check(case: &Case, path: &Path) {
     for access in [Access::Map, Access::Read] {
-        let options = OpenOptions { access, ..OpenOptions::default() };
+        let options = OpenOptions {
+            access,
+            ..OpenOptions::default()
+        };
         let checkpoint = Checkpoint::open(path, &options).unwrap_or_else(|error| {
-            panic!("{}: {error} ({:?})", case.name, std::error::Error::source(&error));
+            panic!(
+                "{}: {error} ({:?})",
+                case.name,
+                std::error::Error::source(&error)
+            );
         });
         check_config(case, &checkpoint.config);
         assert_eq!(checkpoint.files.len(), case.files, "{}", case.name);
-        assert!(matches!(checkpoint.tokenizer, Some(TokenizerSource::SentencePiece(_))), "{}", case.name);
+        assert!(
+            matches!(
+                checkpoint.tokenizer,
+                Some(TokenizerSource::SentencePiece(_))
+            ),
+            "{}",
+            case.name
+        );
         let expected = expected_tensors(&checkpoint.config);
         assert_eq!(checkpoint.tensors.len(), expected.len(), "{}", case.name);
         for (name, shape) in &expected {
             let tensor = checkpoint.tensors.get(name).unwrap();
-            assert_eq!((tensor.shape(), tensor.dtype()), (&shape[..], case.dtype), "{}: {name}", case.name);
+            assert_eq!(
+                (tensor.shape(), tensor.dtype()),
+                (&shape[..], case.dtype),
+                "{}: {name}",
+                case.name
+            );
         }
     }
 }
@@ -105,9 +125,24 @@ fn check(case: &Case, path: &Path) {
 fn check_config(case: &Case, config: &Config) {
     let (vision, language) = (&config.vision, &config.language);
     assert_eq!(config.projector, case.projector, "{}", case.name);
-    assert_eq!([vision.hidden, vision.heads, vision.layers], case.vision, "{}", case.name);
-    assert_eq!(vision.blocks_to_run, vision.layers - 1, "{}: select layer -2", case.name);
-    assert_eq!((vision.image_size, vision.patch_size), (case.image, 14), "{}", case.name);
+    assert_eq!(
+        [vision.hidden, vision.heads, vision.layers],
+        case.vision,
+        "{}",
+        case.name
+    );
+    assert_eq!(
+        vision.blocks_to_run,
+        vision.layers - 1,
+        "{}: select layer -2",
+        case.name
+    );
+    assert_eq!(
+        (vision.image_size, vision.patch_size),
+        (case.image, 14),
+        "{}",
+        case.name
+    );
     assert_eq!(config.preprocess.image_size, case.image, "{}", case.name);
     assert_eq!(config.preprocess.aspect, case.aspect, "{}", case.name);
     let sizes = [
@@ -120,8 +155,18 @@ fn check_config(case: &Case, config: &Config) {
         language.vocab,
     ];
     assert_eq!(sizes, case.language, "{}", case.name);
-    assert_eq!((language.rms_eps, language.rope_theta), (1e-6, case.theta), "{}", case.name);
-    assert_eq!((language.context, language.tied, language.bos, language.eos), (2048, false, 1, 2), "{}", case.name);
+    assert_eq!(
+        (language.rms_eps, language.rope_theta),
+        (1e-6, case.theta),
+        "{}",
+        case.name
+    );
+    assert_eq!(
+        (language.context, language.tied, language.bos, language.eos),
+        (2048, false, 1, 2),
+        "{}",
+        case.name
+    );
 }
 
 fn shared(name: &str, test: &str) -> Option<PathBuf> {

@@ -10,7 +10,11 @@ use super::{CONFIG_LIMIT, ConfigError};
 /// Parses one configuration file.
 pub(super) fn parse(file: &'static str, text: &[u8]) -> Result<Value, ConfigError> {
     if text.len() > CONFIG_LIMIT {
-        return Err(ConfigError::TooLong { file, limit: CONFIG_LIMIT, found: text.len() });
+        return Err(ConfigError::TooLong {
+            file,
+            limit: CONFIG_LIMIT,
+            found: text.len(),
+        });
     }
     serde_json::from_slice(text).map_err(|source| ConfigError::Json { file, source })
 }
@@ -28,7 +32,11 @@ impl<'a> Fields<'a> {
     /// The outermost object of a file.
     pub(super) fn new(file: &'static str, json: &'a Value) -> Result<Self, ConfigError> {
         match json {
-            Value::Object(object) => Ok(Self { file, path: String::new(), object }),
+            Value::Object(object) => Ok(Self {
+                file,
+                path: String::new(),
+                object,
+            }),
             other => Err(ConfigError::Value {
                 file,
                 key: "the file".to_owned(),
@@ -39,7 +47,12 @@ impl<'a> Fields<'a> {
     }
 
     /// An error about `key`.
-    pub(super) fn wrong(&self, key: &str, expected: impl Display, found: impl Display) -> ConfigError {
+    pub(super) fn wrong(
+        &self,
+        key: &str,
+        expected: impl Display,
+        found: impl Display,
+    ) -> ConfigError {
         ConfigError::Value {
             file: self.file,
             key: format!("{}{key}", self.path),
@@ -59,9 +72,11 @@ impl<'a> Fields<'a> {
     pub(super) fn object(&self, key: &str) -> Result<Option<Self>, ConfigError> {
         match self.value(key) {
             None => Ok(None),
-            Some(Value::Object(object)) => {
-                Ok(Some(Self { file: self.file, path: format!("{}{key}.", self.path), object }))
-            }
+            Some(Value::Object(object)) => Ok(Some(Self {
+                file: self.file,
+                path: format!("{}{key}.", self.path),
+                object,
+            })),
             Some(other) => Err(self.wrong(key, "an object", show(other))),
         }
     }
@@ -92,13 +107,22 @@ impl<'a> Fields<'a> {
     }
 
     /// A whole number within `bounds`.
-    pub(super) fn whole(&self, key: &str, bounds: RangeInclusive<usize>) -> Result<Option<usize>, ConfigError> {
-        let Some(value) = self.value(key) else { return Ok(None) };
-        let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+    pub(super) fn whole(
+        &self,
+        key: &str,
+        bounds: RangeInclusive<usize>,
+    ) -> Result<Option<usize>, ConfigError> {
+        let Some(value) = self.value(key) else {
+            return Ok(None);
+        };
+        let number = value
+            .as_u64()
+            .and_then(|number| usize::try_from(number).ok());
         match number.filter(|number| bounds.contains(number)) {
             Some(number) => Ok(Some(number)),
             None => {
-                let expected = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+                let expected =
+                    format!("a whole number from {} to {}", bounds.start(), bounds.end());
                 Err(self.wrong(key, expected, show(value)))
             }
         }
@@ -116,8 +140,14 @@ impl<'a> Fields<'a> {
     }
 
     /// A number within `bounds`.
-    pub(super) fn real(&self, key: &str, bounds: RangeInclusive<f64>) -> Result<Option<f32>, ConfigError> {
-        let Some(value) = self.value(key) else { return Ok(None) };
+    pub(super) fn real(
+        &self,
+        key: &str,
+        bounds: RangeInclusive<f64>,
+    ) -> Result<Option<f32>, ConfigError> {
+        let Some(value) = self.value(key) else {
+            return Ok(None);
+        };
         match value.as_f64().filter(|number| bounds.contains(number)) {
             Some(number) => Ok(Some(number as f32)),
             None => {
@@ -129,7 +159,9 @@ impl<'a> Fields<'a> {
 
     /// The id of a token; of a list of ids the first.
     pub(super) fn token(&self, key: &str, vocab: usize) -> Result<Option<u32>, ConfigError> {
-        let Some(value) = self.value(key) else { return Ok(None) };
+        let Some(value) = self.value(key) else {
+            return Ok(None);
+        };
         let first = match value {
             Value::Array(list) => list.first().unwrap_or(value),
             _ => value,

@@ -68,9 +68,15 @@ impl LanguageConfig {
         refuse_variants(text)?;
 
         let spare = Self::default();
-        let hidden = text.whole("hidden_size", 1..=1 << 16)?.unwrap_or(spare.hidden);
-        let heads = text.whole("num_attention_heads", 1..=1 << 10)?.unwrap_or(spare.heads);
-        let kv_heads = text.whole("num_key_value_heads", 1..=1 << 10)?.unwrap_or(heads);
+        let hidden = text
+            .whole("hidden_size", 1..=1 << 16)?
+            .unwrap_or(spare.hidden);
+        let heads = text
+            .whole("num_attention_heads", 1..=1 << 10)?
+            .unwrap_or(spare.heads);
+        let kv_heads = text
+            .whole("num_key_value_heads", 1..=1 << 10)?
+            .unwrap_or(heads);
         if heads % kv_heads != 0 {
             let expected = format!("a divisor of num_attention_heads ({heads})");
             return Err(text.wrong("num_key_value_heads", expected, kv_heads));
@@ -86,18 +92,28 @@ impl LanguageConfig {
         if head_dim % 2 != 0 {
             return Err(text.wrong("head_dim", "an even number, for rotary pairs", head_dim));
         }
-        let vocab = text.whole("vocab_size", 3..=1 << 20)?.unwrap_or(spare.vocab);
+        let vocab = text
+            .whole("vocab_size", 3..=1 << 20)?
+            .unwrap_or(spare.vocab);
         Ok(Self {
             hidden,
             heads,
             kv_heads,
             head_dim,
-            ffn: text.whole("intermediate_size", 1..=1 << 18)?.unwrap_or(spare.ffn),
-            layers: text.whole("num_hidden_layers", 1..=1 << 10)?.unwrap_or(spare.layers),
+            ffn: text
+                .whole("intermediate_size", 1..=1 << 18)?
+                .unwrap_or(spare.ffn),
+            layers: text
+                .whole("num_hidden_layers", 1..=1 << 10)?
+                .unwrap_or(spare.layers),
             vocab,
-            rms_eps: text.real("rms_norm_eps", 0.0..=1.0)?.unwrap_or(spare.rms_eps),
+            rms_eps: text
+                .real("rms_norm_eps", 0.0..=1.0)?
+                .unwrap_or(spare.rms_eps),
             rope_theta: rope_theta(text)?.unwrap_or(spare.rope_theta),
-            context: text.whole("max_position_embeddings", 1..=1 << 24)?.unwrap_or(spare.context),
+            context: text
+                .whole("max_position_embeddings", 1..=1 << 24)?
+                .unwrap_or(spare.context),
             tied: text.flag("tie_word_embeddings")?.unwrap_or(spare.tied),
             bos: text.token("bos_token_id", vocab)?.unwrap_or(spare.bos),
             eos: text.token("eos_token_id", vocab)?.unwrap_or(spare.eos),
@@ -129,17 +145,24 @@ fn rope_theta(text: &Fields<'_>) -> Result<Option<f32>, ConfigError> {
     let bounds = || 1.0..=1e12;
     let mut theta = text.real("rope_theta", bounds())?;
     for key in ["rope_scaling", "rope_parameters"] {
-        let Some(rope) = text.object(key)? else { continue };
+        let Some(rope) = text.object(key)? else {
+            continue;
+        };
         let kind = match rope.text("rope_type")? {
             Some(kind) => Some(kind),
             None => rope.text("type")?,
         };
         let factor = rope.real("factor", 0.0..=1e6)?;
         // A linear stretch by one changes nothing.
-        let plain = matches!(kind, None | Some("default")) || (kind == Some("linear") && factor == Some(1.0));
+        let plain = matches!(kind, None | Some("default"))
+            || (kind == Some("linear") && factor == Some(1.0));
         if !plain || (kind.is_none() && factor.is_some_and(|factor| factor != 1.0)) {
             let found = text.value(key).map(show).unwrap_or_default();
-            return Err(text.wrong(key, "null: scaled rotary positions are not implemented", found));
+            return Err(text.wrong(
+                key,
+                "null: scaled rotary positions are not implemented",
+                found,
+            ));
         }
         theta = rope.real("rope_theta", bounds())?.or(theta);
     }

@@ -11,8 +11,8 @@ mod vision;
 
 pub use language::LanguageConfig;
 pub use preprocess::{Aspect, Preprocess};
-pub use projector::{LdpV2, Projector};
 pub(crate) use projector::POOLED_SIDE;
+pub use projector::{LdpV2, Projector};
 pub use vision::{Activation, VisionConfig};
 
 use fields::Fields;
@@ -125,10 +125,24 @@ impl Config {
         };
         let vision = vision(&config, files.vision, layout, tower_name.as_deref())?;
         let projector = Projector::from_fields(&config, layout)?;
-        let json = files.preprocessor.map(|text| fields::parse(PREPROCESSOR, text)).transpose()?;
-        let preprocessor = json.as_ref().map(|json| Fields::new(PREPROCESSOR, json)).transpose()?;
-        let preprocess = Preprocess::from_fields(&config, preprocessor.as_ref(), vision.image_size)?;
-        Ok(Self { layout, vision, projector, language, preprocess, tower_name })
+        let json = files
+            .preprocessor
+            .map(|text| fields::parse(PREPROCESSOR, text))
+            .transpose()?;
+        let preprocessor = json
+            .as_ref()
+            .map(|json| Fields::new(PREPROCESSOR, json))
+            .transpose()?;
+        let preprocess =
+            Preprocess::from_fields(&config, preprocessor.as_ref(), vision.image_size)?;
+        Ok(Self {
+            layout,
+            vision,
+            projector,
+            language,
+            preprocess,
+            tower_name,
+        })
     }
 }
 
@@ -149,7 +163,10 @@ impl Outline {
             Some(name) => Some(name),
             None => config.text("vision_tower")?,
         };
-        Ok(Self { layout, tower_name: tower_name.map(str::to_owned) })
+        Ok(Self {
+            layout,
+            tower_name: tower_name.map(str::to_owned),
+        })
     }
 }
 
@@ -164,12 +181,26 @@ fn layout(config: &Fields<'_>) -> Result<Layout, ConfigError> {
         return Ok(Layout::LlavaHf);
     }
     // The name of the family in each code base, and plain LLaMA with the keys of a tower added.
-    let known = ["", "mobilevlm", "mobilellama", "llava", "llava_llama", "share4v", "llama"];
+    let known = [
+        "",
+        "mobilevlm",
+        "mobilellama",
+        "llava",
+        "llava_llama",
+        "share4v",
+        "llama",
+    ];
     if !known.contains(&kind) {
-        let expected = "mobilevlm, llava, llava_llama or share4v: other language models are not implemented";
+        let expected =
+            "mobilevlm, llava, llava_llama or share4v: other language models are not implemented";
         return Err(config.wrong("model_type", expected, format!("{kind:?}")));
     }
-    let sees = ["mm_vision_tower", "vision_tower", "mm_projector_type", "vision_config"];
+    let sees = [
+        "mm_vision_tower",
+        "vision_tower",
+        "mm_projector_type",
+        "vision_config",
+    ];
     if !sees.iter().any(|key| config.has(key)) {
         let expected = "the name of a vision tower: a language model alone cannot look at pictures";
         return Err(config.wrong("mm_vision_tower", expected, "nothing"));
@@ -203,15 +234,25 @@ fn vision(
         return Err(config.wrong("mm_hidden_size", expected, width));
     }
     let (key, layer) = select_layer(config, layout)?;
-    vision.run_up_to(layer).map_err(|expected| config.wrong(key, expected, layer))
+    vision
+        .run_up_to(layer)
+        .map_err(|expected| config.wrong(key, expected, layer))
 }
 
 /// The key that selects a hidden state of the tower, and its value; refuses to keep the class
 /// token beside the patches.
 fn select_layer(config: &Fields<'_>, layout: Layout) -> Result<(&'static str, i64), ConfigError> {
     let (layer, feature, patches) = match layout {
-        Layout::Authors => ("mm_vision_select_layer", "mm_vision_select_feature", "patch"),
-        Layout::LlavaHf => ("vision_feature_layer", "vision_feature_select_strategy", "default"),
+        Layout::Authors => (
+            "mm_vision_select_layer",
+            "mm_vision_select_feature",
+            "patch",
+        ),
+        Layout::LlavaHf => (
+            "vision_feature_layer",
+            "vision_feature_select_strategy",
+            "default",
+        ),
     };
     if let Some(found) = config.text(feature)?
         && found != patches

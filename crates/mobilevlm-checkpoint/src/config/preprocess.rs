@@ -67,14 +67,21 @@ impl Preprocess {
             mean = channels(file, "image_mean", -10.0)?.unwrap_or(mean);
             std = channels(file, "image_std", 1e-6)?.unwrap_or(std);
         }
-        Ok(Self { aspect, image_size, mean, std })
+        Ok(Self {
+            aspect,
+            image_size,
+            mean,
+            std,
+        })
     }
 }
 
 /// Checks a size that is written as `336`, `{"shortest_edge": 336}` or
 /// `{"height": 336, "width": 336}`.
 fn check_side(file: &Fields<'_>, key: &str, image_size: usize) -> Result<(), ConfigError> {
-    let Some(value) = file.value(key) else { return Ok(()) };
+    let Some(value) = file.value(key) else {
+        return Ok(());
+    };
     let right = |side: &Value| side.as_u64() == Some(image_size as u64);
     let fits = match value {
         Value::Object(sides) => ["shortest_edge", "height", "width"]
@@ -86,19 +93,33 @@ fn check_side(file: &Fields<'_>, key: &str, image_size: usize) -> Result<(), Con
     if fits {
         return Ok(());
     }
-    Err(file.wrong(key, format!("{image_size}, the tower's image size"), show(value)))
+    Err(file.wrong(
+        key,
+        format!("{image_size}, the tower's image size"),
+        show(value),
+    ))
 }
 
 /// Three numbers, each from `least` to 10.
 fn channels(file: &Fields<'_>, key: &str, least: f64) -> Result<Option<[f32; 3]>, ConfigError> {
-    let Some(value) = file.value(key) else { return Ok(None) };
-    let number = |value: &Value| value.as_f64().filter(|number| (least..=10.0).contains(number));
+    let Some(value) = file.value(key) else {
+        return Ok(None);
+    };
+    let number = |value: &Value| {
+        value
+            .as_f64()
+            .filter(|number| (least..=10.0).contains(number))
+    };
     let numbers = match value {
         Value::Array(list) => list.iter().map(number).collect::<Option<Vec<f64>>>(),
         _ => None,
     };
     match numbers.as_deref() {
         Some(&[red, green, blue]) => Ok(Some([red as f32, green as f32, blue as f32])),
-        _ => Err(file.wrong(key, format!("three numbers from {least} to 10"), show(value))),
+        _ => Err(file.wrong(
+            key,
+            format!("three numbers from {least} to 10"),
+            show(value),
+        )),
     }
 }

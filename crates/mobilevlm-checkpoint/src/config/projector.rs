@@ -70,7 +70,11 @@ impl Projector {
                 None => {
                     let names: Vec<_> = LdpV2::NAMES.iter().map(|(known, _)| *known).collect();
                     let expected = format!("one of {}", names.join(", "));
-                    return Err(config.wrong("mm_projector_variant", expected, format!("{name:?}")));
+                    return Err(config.wrong(
+                        "mm_projector_variant",
+                        expected,
+                        format!("{name:?}"),
+                    ));
                 }
             },
         };
@@ -83,7 +87,9 @@ impl Projector {
             _ => match mlp_depth(kind) {
                 Some(depth) => Self::Mlp { depth },
                 None => {
-                    let expected = format!("linear, mlpNx_gelu (N from 1 to {DEPTH_LIMIT}), ldpnet or ldpnetv2");
+                    let expected = format!(
+                        "linear, mlpNx_gelu (N from 1 to {DEPTH_LIMIT}), ldpnet or ldpnetv2"
+                    );
                     return Err(config.wrong("mm_projector_type", expected, format!("{kind:?}")));
                 }
             },
@@ -92,7 +98,11 @@ impl Projector {
             None => Ok(projector),
             Some(_) => {
                 let found = format!("mm_projector_type {kind:?}");
-                Err(config.wrong("mm_projector_variant", "mm_projector_type \"ldpnetv2\" with it", found))
+                Err(config.wrong(
+                    "mm_projector_variant",
+                    "mm_projector_type \"ldpnetv2\" with it",
+                    found,
+                ))
             }
         }
     }
@@ -102,7 +112,11 @@ impl Projector {
         if let Some(activation) = config.text("projector_hidden_act")?
             && activation != "gelu"
         {
-            return Err(config.wrong("projector_hidden_act", "\"gelu\"", format!("{activation:?}")));
+            return Err(config.wrong(
+                "projector_hidden_act",
+                "\"gelu\"",
+                format!("{activation:?}"),
+            ));
         }
         if config.flag("multimodal_projector_bias")? == Some(false) {
             return Err(config.wrong("multimodal_projector_bias", "true", "false"));
@@ -117,5 +131,8 @@ fn mlp_depth(kind: &str) -> Option<usize> {
     if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    digits.parse().ok().filter(|depth| (1..=DEPTH_LIMIT).contains(depth))
+    digits
+        .parse()
+        .ok()
+        .filter(|depth| (1..=DEPTH_LIMIT).contains(depth))
 }

@@ -53,7 +53,11 @@ impl VisionConfig {
 
     /// `openai/clip-vit-large-patch14` by that name, else `openai/clip-vit-large-patch14-336`.
     pub(super) fn preset(name: Option<&str>) -> Self {
-        let image_size = if name == Some("openai/clip-vit-large-patch14") { 224 } else { 336 };
+        let image_size = if name == Some("openai/clip-vit-large-patch14") {
+            224
+        } else {
+            336
+        };
         Self {
             hidden: 1024,
             heads: 16,
@@ -80,8 +84,12 @@ impl VisionConfig {
         {
             return Err(vision.wrong("num_channels", "3", channels));
         }
-        let hidden = vision.whole("hidden_size", 1..=HIDDEN_LIMIT)?.unwrap_or(768);
-        let heads = vision.whole("num_attention_heads", 1..=1 << 10)?.unwrap_or(12);
+        let hidden = vision
+            .whole("hidden_size", 1..=HIDDEN_LIMIT)?
+            .unwrap_or(768);
+        let heads = vision
+            .whole("num_attention_heads", 1..=1 << 10)?
+            .unwrap_or(12);
         if hidden % heads != 0 {
             let expected = format!("a divisor of hidden_size ({hidden})");
             return Err(vision.wrong("num_attention_heads", expected, heads));
@@ -96,14 +104,22 @@ impl VisionConfig {
             "quick_gelu" => Activation::QuickGelu,
             "gelu" => Activation::Gelu,
             other => {
-                return Err(vision.wrong("hidden_act", "\"quick_gelu\" or \"gelu\"", format!("{other:?}")));
+                return Err(vision.wrong(
+                    "hidden_act",
+                    "\"quick_gelu\" or \"gelu\"",
+                    format!("{other:?}"),
+                ));
             }
         };
-        let layers = vision.whole("num_hidden_layers", 1..=1 << 10)?.unwrap_or(12);
+        let layers = vision
+            .whole("num_hidden_layers", 1..=1 << 10)?
+            .unwrap_or(12);
         Ok(Self {
             hidden,
             heads,
-            ffn: vision.whole("intermediate_size", 1..=1 << 18)?.unwrap_or(3072),
+            ffn: vision
+                .whole("intermediate_size", 1..=1 << 18)?
+                .unwrap_or(3072),
             layers,
             blocks_to_run: layers,
             image_size,
@@ -121,6 +137,9 @@ impl VisionConfig {
             return Err(format!("a whole number from {} to {}", -states, states - 1));
         }
         let blocks_to_run = select.rem_euclid(states) as usize;
-        Ok(Self { blocks_to_run, ..self })
+        Ok(Self {
+            blocks_to_run,
+            ..self
+        })
     }
 }

@@ -25,7 +25,11 @@ fn what_is_written_is_read_by_this_and_by_the_reference_crate() {
     let second = Tensor::new(Dtype::U8, vec![12], data.slice(12..)).unwrap();
     let empty = Tensor::new(Dtype::F32, vec![0, 4], Bytes::new()).unwrap();
     let mut file = Vec::new();
-    write(&mut file, [("b", &first), ("empty", &empty), ("a", &second)]).unwrap();
+    write(
+        &mut file,
+        [("b", &first), ("empty", &empty), ("a", &second)],
+    )
+    .unwrap();
 
     let entries = parse(&file).unwrap();
     let theirs = ::safetensors::SafeTensors::deserialize(&file).unwrap();
@@ -60,32 +64,99 @@ fn hostile_headers_are_named() {
     let deep = format!(r#"{{"__metadata__":{}"#, "[".repeat(100_000));
     let cases: &[(&str, Vec<u8>, &str)] = &[
         ("empty", vec![], "needs 8 bytes, the file has 0"),
-        ("length only", vec![2, 0, 0, 0, 0, 0, 0, 0], "needs 10 bytes, the file has 8"),
+        (
+            "length only",
+            vec![2, 0, 0, 0, 0, 0, 0, 0],
+            "needs 10 bytes, the file has 8",
+        ),
         ("huge header", vec![255; 16], "the file has 16"),
         ("no JSON", file("hello", 0), "expected value"),
         ("not UTF-8", file("{\"\u{1}\":0}", 0), "control character"),
         ("a list", file("[]", 0), "an object that describes tensors"),
         ("JSON that goes on", file("{}{}", 0), "trailing characters"),
         ("deep nesting", file(&deep, 0), "EOF while parsing"),
-        ("trailing bytes", file(&one("[1]", "[0,4]"), 5), "the file at 5"),
-        ("missing bytes", file(&one("[1]", "[0,4]"), 3), "the file at 3"),
-        ("overlap", file(&two("[4,8]"), 8), "expected to begin at byte 8"),
-        ("gap", file(&two("[12,16]"), 16), "expected to begin at byte 8"),
-        ("hole in front", file(&one("[1]", "[4,8]"), 8), "expected to begin at byte 0"),
-        ("wrong size", file(&one("[2]", "[0,4]"), 4), "does not fill bytes 0..4"),
-        ("backwards", file(&one("[1]", "[4,0]"), 4), "does not fill bytes 4..0"),
-        ("overflow", file(&one("[4294967296,4294967296,16]", "[0,4]"), 4), "does not fill"),
-        ("number beyond 64 bits", file(&one("[1]", "[0,99999999999999999999]"), 4), "data_offsets"),
+        (
+            "trailing bytes",
+            file(&one("[1]", "[0,4]"), 5),
+            "the file at 5",
+        ),
+        (
+            "missing bytes",
+            file(&one("[1]", "[0,4]"), 3),
+            "the file at 3",
+        ),
+        (
+            "overlap",
+            file(&two("[4,8]"), 8),
+            "expected to begin at byte 8",
+        ),
+        (
+            "gap",
+            file(&two("[12,16]"), 16),
+            "expected to begin at byte 8",
+        ),
+        (
+            "hole in front",
+            file(&one("[1]", "[4,8]"), 8),
+            "expected to begin at byte 0",
+        ),
+        (
+            "wrong size",
+            file(&one("[2]", "[0,4]"), 4),
+            "does not fill bytes 0..4",
+        ),
+        (
+            "backwards",
+            file(&one("[1]", "[4,0]"), 4),
+            "does not fill bytes 4..0",
+        ),
+        (
+            "overflow",
+            file(&one("[4294967296,4294967296,16]", "[0,4]"), 4),
+            "does not fill",
+        ),
+        (
+            "number beyond 64 bits",
+            file(&one("[1]", "[0,99999999999999999999]"), 4),
+            "data_offsets",
+        ),
         ("negative", file(&one("[-1]", "[0,4]"), 4), "invalid value"),
-        ("nine sizes", file(&one("[1,1,1,1,1,1,1,1,1]", "[0,4]"), 4), "more than 8 sizes"),
-        ("one offset", file(&one("[1]", "[0]"), 4), "array of length 2"),
-        ("unknown type", file(r#"{"a":{"dtype":"F7","shape":[],"data_offsets":[0,4]}}"#, 4), "F7"),
-        ("no shape", file(r#"{"a":{"dtype":"F32","data_offsets":[0,4]}}"#, 4), "shape"),
-        ("no type", file(r#"{"a":{"shape":[1],"data_offsets":[0,4]}}"#, 4), "dtype"),
-        ("unknown field", file(r#"{"a":{"dtypo":"F32"}}"#, 4), "dtypo"),
+        (
+            "nine sizes",
+            file(&one("[1,1,1,1,1,1,1,1,1]", "[0,4]"), 4),
+            "more than 8 sizes",
+        ),
+        (
+            "one offset",
+            file(&one("[1]", "[0]"), 4),
+            "array of length 2",
+        ),
+        (
+            "unknown type",
+            file(r#"{"a":{"dtype":"F7","shape":[],"data_offsets":[0,4]}}"#, 4),
+            "F7",
+        ),
+        (
+            "no shape",
+            file(r#"{"a":{"dtype":"F32","data_offsets":[0,4]}}"#, 4),
+            "shape",
+        ),
+        (
+            "no type",
+            file(r#"{"a":{"shape":[1],"data_offsets":[0,4]}}"#, 4),
+            "dtype",
+        ),
+        (
+            "unknown field",
+            file(r#"{"a":{"dtypo":"F32"}}"#, 4),
+            "dtypo",
+        ),
         (
             "field twice",
-            file(r#"{"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 4),
+            file(
+                r#"{"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+                4,
+            ),
             "dtype occurs twice",
         ),
         (
@@ -105,7 +176,10 @@ fn hostile_headers_are_named() {
 
 #[test]
 fn a_header_that_is_not_utf8_is_refused() {
-    let mut bytes = file(r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, 1);
+    let mut bytes = file(
+        r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
+        1,
+    );
     bytes[10] = 0xff;
     assert!(message(&bytes).contains("unicode"), "{}", message(&bytes));
 }
@@ -113,7 +187,10 @@ fn a_header_that_is_not_utf8_is_refused() {
 #[test]
 fn a_header_beyond_the_limit_is_refused_before_it_is_copied() {
     let bytes = file(&" ".repeat(HEADER_LIMIT + 1), 0);
-    assert!(matches!(parse(&bytes), Err(SafetensorsError::HeaderLimit { .. })));
+    assert!(matches!(
+        parse(&bytes),
+        Err(SafetensorsError::HeaderLimit { .. })
+    ));
 }
 
 #[test]
@@ -122,7 +199,10 @@ fn more_tensors_than_the_limit_are_refused() {
         .map(|i| format!(r#""{i:x}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#))
         .collect();
     let header = format!("{{{}}}", entries.join(","));
-    assert!(header.len() < HEADER_LIMIT, "the header's length must not be what is refused");
+    assert!(
+        header.len() < HEADER_LIMIT,
+        "the header's length must not be what is refused"
+    );
     let found = message(&file(&header, 0));
     assert!(found.contains("more than 65536 tensors"), "{found}");
 }

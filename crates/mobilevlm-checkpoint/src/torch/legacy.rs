@@ -13,7 +13,8 @@ use crate::tensor::Entry;
 
 /// The pickles of the magic number 0x1950a86a20f9469cfc6c and of the protocol version 1001
 /// (torch: `MAGIC_NUMBER`, `PROTOCOL_VERSION` in `serialization.py`).
-pub(super) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.";
+pub(super) const MAGIC: &[u8] =
+    b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.";
 
 /// Lists the tensors of a file.
 pub(super) fn parse(file: &[u8]) -> Result<Vec<Entry>, TorchError> {
@@ -29,14 +30,21 @@ pub(super) fn parse(file: &[u8]) -> Result<Vec<Entry>, TorchError> {
     drop(facts);
     let (state, at) = pickle::run(file, at..file.len())?;
     let (keys, at) = pickle::run(file, at..file.len())?;
-    let storages: HashMap<&str, &Storage> =
-        state.storages().iter().map(|storage| (storage.key.as_str(), storage)).collect();
+    let storages: HashMap<&str, &Storage> = state
+        .storages()
+        .iter()
+        .map(|storage| (storage.key.as_str(), storage))
+        .collect();
     let places = places(file, at, keys.texts()?, &storages)?;
     entries(&state, file.len(), |storage| {
-        let place = places.get(storage.key.as_str()).filter(|(described, _)| *described == storage);
+        let place = places
+            .get(storage.key.as_str())
+            .filter(|(described, _)| *described == storage);
         match place {
             Some((_, range)) => Ok(range.clone()),
-            None => Err(TorchError::NoEntry { name: storage.key.clone() }),
+            None => Err(TorchError::NoEntry {
+                name: storage.key.clone(),
+            }),
         }
     })
 }
@@ -51,7 +59,9 @@ fn places<'a>(
     let what = "a storage";
     let mut places = HashMap::new();
     for key in keys {
-        let storage = *storages.get(key).ok_or_else(|| TorchError::NoEntry { name: key.to_owned() })?;
+        let storage = *storages.get(key).ok_or_else(|| TorchError::NoEntry {
+            name: key.to_owned(),
+        })?;
         let elements = u64::from_le_bytes(take(what, file, at)?);
         if elements != storage.elements as u64 {
             return Err(TorchError::Malformed {
@@ -63,7 +73,9 @@ fn places<'a>(
         }
         let start = at + 8;
         let bytes = storage.elements.checked_mul(storage.dtype.size());
-        let end = bytes.and_then(|bytes| start.checked_add(bytes)).filter(|&end| end <= file.len());
+        let end = bytes
+            .and_then(|bytes| start.checked_add(bytes))
+            .filter(|&end| end <= file.len());
         let truncated = || TorchError::Truncated {
             what,
             at: start,
@@ -72,7 +84,9 @@ fn places<'a>(
         };
         at = end.ok_or_else(truncated)?;
         if places.insert(key, (storage, start..at)).is_some() {
-            return Err(TorchError::Twice { name: key.to_owned() });
+            return Err(TorchError::Twice {
+                name: key.to_owned(),
+            });
         }
     }
     Ok(places)

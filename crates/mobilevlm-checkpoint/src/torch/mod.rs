@@ -26,10 +26,14 @@ use pickle::{Pickle, Storage};
 #[non_exhaustive]
 pub enum TorchError {
     /// Neither of the formats of `torch.save`.
-    #[error("expected a file that torch.save wrote (a ZIP archive or a row of pickles), found other bytes")]
+    #[error(
+        "expected a file that torch.save wrote (a ZIP archive or a row of pickles), found other bytes"
+    )]
     Unknown,
     /// The file ends where more was needed.
-    #[error("{what}: {needed} bytes needed at byte {at}, the file ends at {end}: it is cut short or damaged")]
+    #[error(
+        "{what}: {needed} bytes needed at byte {at}, the file ends at {end}: it is cut short or damaged"
+    )]
     Truncated {
         /// What was being read.
         what: &'static str,
@@ -59,13 +63,17 @@ pub enum TorchError {
         name: String,
     },
     /// An archive's entry is compressed or encrypted, which `torch.save` never does.
-    #[error("the archive's entry {name:?} is compressed or encrypted; torch.save stores entries as they are")]
+    #[error(
+        "the archive's entry {name:?} is compressed or encrypted; torch.save stores entries as they are"
+    )]
     Compressed {
         /// Its name.
         name: String,
     },
     /// The pickle has an instruction that tensors do not need.
-    #[error("pickle at byte {at}: instruction {opcode:#04x} is not allowed, because no tensor needs it")]
+    #[error(
+        "pickle at byte {at}: instruction {opcode:#04x} is not allowed, because no tensor needs it"
+    )]
     Opcode {
         /// Where, counted from the beginning of the file.
         at: usize,
@@ -89,7 +97,9 @@ pub enum TorchError {
         limit: usize,
     },
     /// A tensor does not fit its storage.
-    #[error("tensor {name:?}: {dtype} {shape:?} with strides {strides:?} at {offset} does not fit a storage of {storage} numbers")]
+    #[error(
+        "tensor {name:?}: {dtype} {shape:?} with strides {strides:?} at {offset} does not fit a storage of {storage} numbers"
+    )]
     Outside {
         /// The tensor.
         name: String,
@@ -111,7 +121,9 @@ pub enum TorchError {
         name: String,
     },
     /// The file holds something beside tensors.
-    #[error("expected a tensor under {name:?}, found something else: weights alone are read, no training state")]
+    #[error(
+        "expected a tensor under {name:?}, found something else: weights alone are read, no training state"
+    )]
     NoTensor {
         /// The name.
         name: String,
@@ -146,7 +158,9 @@ fn entries(
     let mut copies = file;
     for (name, tensor) in pickle.state()? {
         if !names.insert(name) {
-            return Err(TorchError::Twice { name: name.to_owned() });
+            return Err(TorchError::Twice {
+                name: name.to_owned(),
+            });
         }
         let storage = pickle.storage(tensor);
         let bytes = place(storage)?;
@@ -160,14 +174,19 @@ fn entries(
             storage: storage.elements,
         };
         let view = strided::View::new(&tensor.shape, &tensor.strides).ok_or_else(outside)?;
-        let end = tensor.offset.checked_add(view.span).filter(|&end| end <= storage.elements);
+        let end = tensor
+            .offset
+            .checked_add(view.span)
+            .filter(|&end| end <= storage.elements);
         let end = end.ok_or_else(outside)?;
         if !view.is_row_major {
             // An expanded tensor, which repeats numbers, would be larger than its storage.
-            copies = copies.checked_sub(view.elements * size).ok_or(TorchError::Limit {
-                what: "bytes of tensors that are not in row-major order",
-                limit: file,
-            })?;
+            copies = copies
+                .checked_sub(view.elements * size)
+                .ok_or(TorchError::Limit {
+                    what: "bytes of tensors that are not in row-major order",
+                    limit: file,
+                })?;
         }
         entries.push(Entry {
             name: name.to_owned(),
@@ -182,9 +201,18 @@ fn entries(
 }
 
 /// The `N` bytes at `at`.
-fn take<const N: usize>(what: &'static str, bytes: &[u8], at: usize) -> Result<[u8; N], TorchError> {
+fn take<const N: usize>(
+    what: &'static str,
+    bytes: &[u8],
+    at: usize,
+) -> Result<[u8; N], TorchError> {
     let found = bytes.get(at..).and_then(|rest| rest.first_chunk::<N>());
-    found.copied().ok_or(TorchError::Truncated { what, at, needed: N as u64, end: bytes.len() })
+    found.copied().ok_or(TorchError::Truncated {
+        what,
+        at,
+        needed: N as u64,
+        end: bytes.len(),
+    })
 }
 
 #[cfg(test)]

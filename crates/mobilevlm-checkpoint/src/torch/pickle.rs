@@ -107,7 +107,10 @@ impl Pickle {
     /// The list of texts that the program returned.
     pub(super) fn texts(&self) -> Result<Vec<&str>, TorchError> {
         let texts = match self.root {
-            Value::List(index) => self.items[index].iter().map(|&value| self.text(value)).collect(),
+            Value::List(index) => self.items[index]
+                .iter()
+                .map(|&value| self.text(value))
+                .collect(),
             _ => None,
         };
         texts.ok_or_else(|| self.wrong_root("a list of texts"))
@@ -121,7 +124,12 @@ impl Pickle {
     }
 
     fn wrong_root(&self, expected: &'static str) -> TorchError {
-        TorchError::Malformed { what: "what the pickle makes", at: 0, expected, found: self.root.describe() }
+        TorchError::Malformed {
+            what: "what the pickle makes",
+            at: 0,
+            expected,
+            found: self.root.describe(),
+        }
     }
 
     fn text(&self, value: Value) -> Option<&str> {
@@ -235,7 +243,10 @@ impl Machine<'_> {
 
             b'(' => {
                 if self.marks.len() >= STACK_LIMIT {
-                    return Err(TorchError::Limit { what: "marks of a pickle", limit: STACK_LIMIT });
+                    return Err(TorchError::Limit {
+                        what: "marks of a pickle",
+                        limit: STACK_LIMIT,
+                    });
                 }
                 self.marks.push(self.stack.len());
             }
@@ -342,7 +353,11 @@ impl Machine<'_> {
                     Some(Value::Dict(_)) => {}
                     other => {
                         let found = other.map_or("nothing".to_owned(), |value| value.describe());
-                        return Err(self.malformed(start, "a dictionary to set the state of", found));
+                        return Err(self.malformed(
+                            start,
+                            "a dictionary to set the state of",
+                            found,
+                        ));
                     }
                 }
             }
@@ -355,7 +370,11 @@ impl Machine<'_> {
     fn long(&mut self, start: usize) -> Result<(), TorchError> {
         let [length] = self.read()?;
         if length > 8 {
-            return Err(self.malformed(start, "a number of at most 8 bytes", format!("{length} bytes")));
+            return Err(self.malformed(
+                start,
+                "a number of at most 8 bytes",
+                format!("{length} bytes"),
+            ));
         }
         let mut number = 0;
         let mut bits = 0;
@@ -366,17 +385,25 @@ impl Machine<'_> {
         }
         // Extends the sign; a number without bytes is 0.
         let unused = 64 - bits;
-        self.push(Value::Int(if bits == 0 { 0 } else { number << unused >> unused }))
+        self.push(Value::Int(if bits == 0 {
+            0
+        } else {
+            number << unused >> unused
+        }))
     }
 
     fn text(&mut self, start: usize, length: u64) -> Result<(), TorchError> {
-        let end = usize::try_from(length).ok().and_then(|length| self.at.checked_add(length));
-        let bytes = end.and_then(|end| self.bytes.get(self.at..end)).ok_or(TorchError::Truncated {
-            what: "a text of a pickle",
-            at: self.at,
-            needed: length,
-            end: self.bytes.len(),
-        })?;
+        let end = usize::try_from(length)
+            .ok()
+            .and_then(|length| self.at.checked_add(length));
+        let bytes =
+            end.and_then(|end| self.bytes.get(self.at..end))
+                .ok_or(TorchError::Truncated {
+                    what: "a text of a pickle",
+                    at: self.at,
+                    needed: length,
+                    end: self.bytes.len(),
+                })?;
         self.allowance = spend(self.allowance, 2 * size_of::<String>() + bytes.len())?;
         // The copy is checked, not the file, which somebody might change.
         let text = String::from_utf8(bytes.to_vec())
@@ -392,7 +419,11 @@ impl Machine<'_> {
         let rest = &self.bytes[self.at..self.bytes.len().min(self.at + 200)];
         let end = rest.iter().position(|&byte| byte == b'\n');
         let Some(end) = end else {
-            return Err(self.malformed(start, "a name of at most 200 bytes", "a longer one".to_owned()));
+            return Err(self.malformed(
+                start,
+                "a name of at most 200 bytes",
+                "a longer one".to_owned(),
+            ));
         };
         self.at += end + 1;
         Ok(String::from_utf8_lossy(&rest[..end]).into_owned())
@@ -414,9 +445,21 @@ impl Machine<'_> {
         let value = self.pop()?;
         let arguments = self.arguments(value);
         let expected = "('storage', type, key, device, numbers)";
-        let (&[kind, Value::Callable(Callable::StorageType(dtype)), key, _, Value::Int(elements)]
-        | &[kind, Value::Callable(Callable::StorageType(dtype)), key, _, Value::Int(elements), Value::None]) =
-            arguments
+        let (&[
+            kind,
+            Value::Callable(Callable::StorageType(dtype)),
+            key,
+            _,
+            Value::Int(elements),
+        ]
+        | &[
+            kind,
+            Value::Callable(Callable::StorageType(dtype)),
+            key,
+            _,
+            Value::Int(elements),
+            Value::None,
+        ]) = arguments
         else {
             return Err(self.malformed(start, expected, value.describe()));
         };
@@ -428,7 +471,11 @@ impl Machine<'_> {
             return Err(self.malformed(start, "a number of numbers", elements.to_string()));
         };
         self.allowance = spend(self.allowance, 2 * size_of::<Storage>() + key.len())?;
-        self.made.storages.push(Storage { key, dtype, elements });
+        self.made.storages.push(Storage {
+            key,
+            dtype,
+            elements,
+        });
         self.push(Value::Storage(self.made.storages.len() - 1))
     }
 
@@ -436,8 +483,12 @@ impl Machine<'_> {
     fn call(&mut self, start: usize) -> Result<(), TorchError> {
         let (arguments, callable) = (self.pop()?, self.pop()?);
         let result = match (callable, self.arguments(arguments)) {
-            (Value::Callable(Callable::OrderedDict), []) => Value::Dict(self.container(Vec::new())?),
-            (Value::Callable(Callable::RebuildParameter), &[tensor @ Value::Tensor(_), ..]) => tensor,
+            (Value::Callable(Callable::OrderedDict), []) => {
+                Value::Dict(self.container(Vec::new())?)
+            }
+            (Value::Callable(Callable::RebuildParameter), &[tensor @ Value::Tensor(_), ..]) => {
+                tensor
+            }
             (Value::Callable(Callable::RebuildTensor), &[storage, offset, shape, strides, ..]) => {
                 self.tensor(start, [storage, offset, shape, strides])?
             }
@@ -457,8 +508,16 @@ impl Machine<'_> {
         let offset = usize::try_from(offset)
             .map_err(|_| self.malformed(start, "an offset of at least 0", offset.to_string()))?;
         let (shape, strides) = (self.sizes(start, shape)?, self.sizes(start, strides)?);
-        self.allowance = spend(self.allowance, 2 * size_of::<TensorRecord>() + 16 * shape.len())?;
-        self.made.tensors.push(TensorRecord { storage, offset, shape, strides });
+        self.allowance = spend(
+            self.allowance,
+            2 * size_of::<TensorRecord>() + 16 * shape.len(),
+        )?;
+        self.made.tensors.push(TensorRecord {
+            storage,
+            offset,
+            shape,
+            strides,
+        });
         Ok(Value::Tensor(self.made.tensors.len() - 1))
     }
 
@@ -469,7 +528,10 @@ impl Machine<'_> {
             other => return Err(self.malformed(start, "a tuple of sizes", other.describe())),
         };
         if items.len() > RANK_LIMIT {
-            return Err(TorchError::Limit { what: "sizes of a tensor", limit: RANK_LIMIT });
+            return Err(TorchError::Limit {
+                what: "sizes of a tensor",
+                limit: RANK_LIMIT,
+            });
         }
         let size = |value: &Value| match value {
             Value::Int(size) => usize::try_from(*size).ok(),
@@ -489,7 +551,11 @@ impl Machine<'_> {
 
     /// Makes a tuple of the topmost values.
     fn tuple(&mut self, length: usize) -> Result<(), TorchError> {
-        let first = self.stack.len().checked_sub(length).filter(|&first| first >= self.floor());
+        let first = self
+            .stack
+            .len()
+            .checked_sub(length)
+            .filter(|&first| first >= self.floor());
         let first = first.ok_or_else(|| self.empty())?;
         let items = self.stack.drain(first..).collect();
         let tuple = self.container(items)?;
@@ -498,12 +564,18 @@ impl Machine<'_> {
 
     /// Moves the topmost values into the container below them.
     fn extend(&mut self, start: usize, length: usize, pairs: bool) -> Result<(), TorchError> {
-        let first = self.stack.len().checked_sub(length).filter(|&first| first > self.floor());
+        let first = self
+            .stack
+            .len()
+            .checked_sub(length)
+            .filter(|&first| first > self.floor());
         let first = first.ok_or_else(|| self.empty())?;
         let container = match (self.stack[first - 1], pairs) {
             (Value::List(index), false) => index,
             (Value::Dict(index), true) if length % 2 == 0 => index,
-            (other, _) => return Err(self.malformed(start, "a container for the values", other.describe())),
+            (other, _) => {
+                return Err(self.malformed(start, "a container for the values", other.describe()));
+            }
         };
         self.allowance = spend(self.allowance, 2 * length * size_of::<Value>())?;
         self.made.items[container].extend(self.stack.drain(first..));
@@ -528,7 +600,9 @@ impl Machine<'_> {
     fn recall(&mut self, start: usize, key: u32) -> Result<(), TorchError> {
         match self.memo.get(&key) {
             Some(&value) => self.push(value),
-            None => Err(self.malformed(start, "a value that was memorised", format!("number {key}"))),
+            None => {
+                Err(self.malformed(start, "a value that was memorised", format!("number {key}")))
+            }
         }
     }
 
@@ -540,7 +614,10 @@ impl Machine<'_> {
 
     fn push(&mut self, value: Value) -> Result<(), TorchError> {
         if self.stack.len() >= STACK_LIMIT {
-            return Err(TorchError::Limit { what: "values on a pickle's stack", limit: STACK_LIMIT });
+            return Err(TorchError::Limit {
+                what: "values on a pickle's stack",
+                limit: STACK_LIMIT,
+            });
         }
         self.stack.push(value);
         Ok(())
@@ -570,12 +647,20 @@ impl Machine<'_> {
     }
 
     fn malformed(&self, at: usize, expected: &'static str, found: String) -> TorchError {
-        TorchError::Malformed { what: "a pickle", at, expected, found }
+        TorchError::Malformed {
+            what: "a pickle",
+            at,
+            expected,
+            found,
+        }
     }
 }
 
 /// What is left of an allowance.
 fn spend(allowance: usize, bytes: usize) -> Result<usize, TorchError> {
-    let limit = TorchError::Limit { what: "bytes that a pickle allocates", limit: 2 * ALLOWANCE };
+    let limit = TorchError::Limit {
+        what: "bytes that a pickle allocates",
+        limit: 2 * ALLOWANCE,
+    };
     allowance.checked_sub(bytes).ok_or(limit)
 }

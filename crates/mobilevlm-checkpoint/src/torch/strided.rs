@@ -24,9 +24,17 @@ impl View {
             elements = elements.checked_mul(size)?;
         }
         if elements == 0 {
-            return Some(Self { elements, span: 0, is_row_major: true });
+            return Some(Self {
+                elements,
+                span: 0,
+                is_row_major: true,
+            });
         }
-        Some(Self { elements, span: last.checked_add(1)?, is_row_major })
+        Some(Self {
+            elements,
+            span: last.checked_add(1)?,
+            is_row_major,
+        })
     }
 }
 
@@ -69,7 +77,11 @@ mod tests {
             (&[3], &[0], false),
         ];
         for &(shape, strides, expected) in cases {
-            assert_eq!(View::new(shape, strides).unwrap().is_row_major, expected, "{shape:?} {strides:?}");
+            assert_eq!(
+                View::new(shape, strides).unwrap().is_row_major,
+                expected,
+                "{shape:?} {strides:?}"
+            );
         }
     }
 
@@ -88,10 +100,16 @@ mod tests {
     fn a_transposed_tensor_is_copied_number_by_number() {
         // [[0, 1, 2], [3, 4, 5]] as 16-bit numbers, read as its transpose [3, 2].
         let data: Vec<u8> = (0..6_u16).flat_map(u16::to_le_bytes).collect();
-        let expected: Vec<u8> = [0, 3, 1, 4, 2, 5_u16].into_iter().flat_map(u16::to_le_bytes).collect();
+        let expected: Vec<u8> = [0, 3, 1, 4, 2, 5_u16]
+            .into_iter()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         assert_eq!(row_major(&data, &[3, 2], &[1, 3], 2), expected);
         // Every other column.
-        let expected: Vec<u8> = [0, 2, 3, 5_u16].into_iter().flat_map(u16::to_le_bytes).collect();
+        let expected: Vec<u8> = [0, 2, 3, 5_u16]
+            .into_iter()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         assert_eq!(row_major(&data, &[2, 2], &[3, 2], 2), expected);
         assert_eq!(row_major(&data[..2], &[], &[], 2), [0, 0]);
     }

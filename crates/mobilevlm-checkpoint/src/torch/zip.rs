@@ -36,7 +36,10 @@ pub(super) fn parse(file: &[u8]) -> Result<Vec<Entry>, TorchError> {
                 what: "byteorder",
                 at: member.range.start,
                 expected: "\"little\"",
-                found: format!("{:?}", String::from_utf8_lossy(&order[..order.len().min(16)])),
+                found: format!(
+                    "{:?}",
+                    String::from_utf8_lossy(&order[..order.len().min(16)])
+                ),
             });
         }
     }
@@ -51,7 +54,12 @@ pub(super) fn parse(file: &[u8]) -> Result<Vec<Entry>, TorchError> {
                 what: "a storage",
                 at: range.start,
                 expected: "as many bytes as its numbers need",
-                found: format!("{} bytes for {} {} in {name:?}", range.len(), storage.elements, storage.dtype),
+                found: format!(
+                    "{} bytes for {} {} in {name:?}",
+                    range.len(),
+                    storage.elements,
+                    storage.dtype
+                ),
             });
         }
         Ok(range)
@@ -74,7 +82,10 @@ impl Archive {
     fn parse(file: &[u8]) -> Result<Self, TorchError> {
         let (directory, count) = find_directory(file)?;
         if directory.len() > DIRECTORY_LIMIT {
-            return Err(TorchError::Limit { what: "bytes of the archive's directory", limit: DIRECTORY_LIMIT });
+            return Err(TorchError::Limit {
+                what: "bytes of the archive's directory",
+                limit: DIRECTORY_LIMIT,
+            });
         }
         let start = directory.start;
         // A copy, so that nobody who changes a mapped file can change what was checked.
@@ -85,7 +96,16 @@ impl Archive {
             let record = Record::parse(&records, at)?;
             let range = record.content(file, start)?;
             at = record.end;
-            if members.insert(record.name.clone(), Member { range, is_stored: record.is_stored }).is_some() {
+            if members
+                .insert(
+                    record.name.clone(),
+                    Member {
+                        range,
+                        is_stored: record.is_stored,
+                    },
+                )
+                .is_some()
+            {
                 return Err(TorchError::Twice { name: record.name });
             }
         }
@@ -102,19 +122,30 @@ impl Archive {
 
     /// The folder that `data.pkl` is in.
     fn root(&self) -> Result<String, TorchError> {
-        let mut roots = self.members.keys().filter_map(|name| name.strip_suffix("/data.pkl"));
+        let mut roots = self
+            .members
+            .keys()
+            .filter_map(|name| name.strip_suffix("/data.pkl"));
         match (roots.next(), roots.next()) {
             (Some(root), None) => Ok(root.to_owned()),
-            (None, _) => Err(TorchError::NoEntry { name: "data.pkl".to_owned() }),
-            (Some(_), Some(_)) => Err(TorchError::Twice { name: "data.pkl".to_owned() }),
+            (None, _) => Err(TorchError::NoEntry {
+                name: "data.pkl".to_owned(),
+            }),
+            (Some(_), Some(_)) => Err(TorchError::Twice {
+                name: "data.pkl".to_owned(),
+            }),
         }
     }
 
     /// The content of an entry.
     fn stored(&self, name: &str) -> Result<Range<usize>, TorchError> {
-        let member = self.members.get(name).ok_or_else(|| TorchError::NoEntry { name: name.to_owned() })?;
+        let member = self.members.get(name).ok_or_else(|| TorchError::NoEntry {
+            name: name.to_owned(),
+        })?;
         if !member.is_stored {
-            return Err(TorchError::Compressed { name: name.to_owned() });
+            return Err(TorchError::Compressed {
+                name: name.to_owned(),
+            });
         }
         Ok(member.range.clone())
     }
@@ -123,15 +154,29 @@ impl Archive {
 /// Where the central directory lies, and how many entries it claims.
 fn find_directory(file: &[u8]) -> Result<(Range<usize>, u64), TorchError> {
     let what = "the archive's end";
-    let malformed = |at, expected, found| TorchError::Malformed { what, at, expected, found };
+    let malformed = |at, expected, found| TorchError::Malformed {
+        what,
+        at,
+        expected,
+        found,
+    };
     // The end has a comment of up to 65,535 bytes behind it; only the true end says so rightly.
-    let earliest = file.len().saturating_sub(END_LENGTH + usize::from(u16::MAX));
-    let end = (earliest..(file.len() + 1).saturating_sub(END_LENGTH)).rev().find(|&at| {
-        file[at..].starts_with(END_SIGNATURE)
-            && at + END_LENGTH + usize::from(u16::from_le_bytes([file[at + 20], file[at + 21]])) == file.len()
-    });
+    let earliest = file
+        .len()
+        .saturating_sub(END_LENGTH + usize::from(u16::MAX));
+    let end = (earliest..(file.len() + 1).saturating_sub(END_LENGTH))
+        .rev()
+        .find(|&at| {
+            file[at..].starts_with(END_SIGNATURE)
+                && at + END_LENGTH + usize::from(u16::from_le_bytes([file[at + 20], file[at + 21]]))
+                    == file.len()
+        });
     let Some(end) = end else {
-        return Err(malformed(file.len(), "an end of the central directory", "none: it is cut short".to_owned()));
+        return Err(malformed(
+            file.len(),
+            "an end of the central directory",
+            "none: it is cut short".to_owned(),
+        ));
     };
     let mut count = u64::from(u16::from_le_bytes(take(what, file, end + 10)?));
     let mut size = u64::from(u32::from_le_bytes(take(what, file, end + 12)?));
@@ -143,7 +188,13 @@ fn find_directory(file: &[u8]) -> Result<(Range<usize>, u64), TorchError> {
     {
         let at = u64::from_le_bytes(take(what, file, locator + 8)?);
         let at = usize::try_from(at).ok().filter(|&at| at < locator);
-        let at = at.ok_or_else(|| malformed(locator, "a 64-bit end before its locator", "none".to_owned()))?;
+        let at = at.ok_or_else(|| {
+            malformed(
+                locator,
+                "a 64-bit end before its locator",
+                "none".to_owned(),
+            )
+        })?;
         if !file[at..].starts_with(END64_SIGNATURE) {
             return Err(malformed(at, "a 64-bit end", "other bytes".to_owned()));
         }
@@ -155,7 +206,11 @@ fn find_directory(file: &[u8]) -> Result<(Range<usize>, u64), TorchError> {
     let stop = start.checked_add(size).filter(|&stop| stop <= bound as u64);
     match stop {
         Some(stop) => Ok((start as usize..stop as usize, count)),
-        None => Err(malformed(end, "a directory before it", format!("{size} bytes at {start}"))),
+        None => Err(malformed(
+            end,
+            "a directory before it",
+            format!("{size} bytes at {start}"),
+        )),
     }
 }
 
@@ -176,17 +231,28 @@ impl Record {
         let what = "the archive's directory";
         if !records[at..].starts_with(CENTRAL_SIGNATURE) {
             let (expected, found) = ("a record of an entry", "other bytes".to_owned());
-            return Err(TorchError::Malformed { what, at, expected, found });
+            return Err(TorchError::Malformed {
+                what,
+                at,
+                expected,
+                found,
+            });
         }
         let short = |offset| take(what, records, at + offset).map(u16::from_le_bytes);
-        let long = |offset| take(what, records, at + offset).map(|bytes| u64::from(u32::from_le_bytes(bytes)));
+        let long = |offset| {
+            take(what, records, at + offset).map(|bytes| u64::from(u32::from_le_bytes(bytes)))
+        };
         let (flags, method) = (short(8)?, short(10)?);
         let (mut compressed, mut size, mut offset) = (long(20)?, long(24)?, long(42)?);
         let name_length = usize::from(short(28)?);
         let (extra_length, comment_length) = (usize::from(short(30)?), usize::from(short(32)?));
         let part = |start: usize, length: usize| {
-            let truncated =
-                TorchError::Truncated { what, at: start, needed: length as u64, end: records.len() };
+            let truncated = TorchError::Truncated {
+                what,
+                at: start,
+                needed: length as u64,
+                end: records.len(),
+            };
             records.get(start..start + length).ok_or(truncated)
         };
         let name = part(at + 46, name_length)?;
@@ -225,14 +291,21 @@ impl Record {
             expected: "an entry before the directory",
             found: format!("{:?} of {} bytes", self.name, self.size),
         };
-        let at = usize::try_from(self.offset).ok().filter(|&at| at < directory).ok_or_else(outside)?;
+        let at = usize::try_from(self.offset)
+            .ok()
+            .filter(|&at| at < directory)
+            .ok_or_else(outside)?;
         if !file[at..].starts_with(LOCAL_SIGNATURE) {
             return Err(outside());
         }
-        let short = |offset| take(what, file, at + offset).map(|bytes| usize::from(u16::from_le_bytes(bytes)));
+        let short = |offset| {
+            take(what, file, at + offset).map(|bytes| usize::from(u16::from_le_bytes(bytes)))
+        };
         // The lengths of name and padding here may differ from those in the directory.
         let start = at + 30 + short(26)? + short(28)?;
-        let end = usize::try_from(self.size).ok().and_then(|size| start.checked_add(size));
+        let end = usize::try_from(self.size)
+            .ok()
+            .and_then(|size| start.checked_add(size));
         match end.filter(|&end| end <= directory) {
             Some(end) => Ok(start..end),
             None => Err(outside()),
