@@ -172,7 +172,7 @@ impl Weights {
             }
         };
         Tensor::new(entry.dtype, entry.shape.clone(), data)
-            .map(|tensor| tensor.from_file(&self.path))
+            .map(|tensor| tensor.of_file(&self.path))
             .map_err(|source| CheckpointError::Tensor {
                 path: self.path.to_path_buf(),
                 source,

@@ -154,7 +154,7 @@ impl Tensor {
     }
 
     /// The same tensor, with the file it came from for messages.
-    pub(crate) fn from_file(self, file: &Arc<Path>) -> Self {
+    pub(crate) fn of_file(self, file: &Arc<Path>) -> Self {
         Self {
             file: Some(file.clone()),
             ..self

@@ -30,7 +30,7 @@ pub struct Preprocess {
 
 /// OpenAI CLIP's constants (transformers: `OPENAI_CLIP_MEAN`, `OPENAI_CLIP_STD`).
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// `resample` of a preprocessor configuration: Pillow's number of the bicubic filter.
 const BICUBIC: usize = 3;

@@ -572,7 +572,7 @@ impl Machine<'_> {
         let first = first.ok_or_else(|| self.empty())?;
         let container = match (self.stack[first - 1], pairs) {
             (Value::List(index), false) => index,
-            (Value::Dict(index), true) if length % 2 == 0 => index,
+            (Value::Dict(index), true) if length.is_multiple_of(2) => index,
             (other, _) => {
                 return Err(self.malformed(start, "a container for the values", other.describe()));
             }
