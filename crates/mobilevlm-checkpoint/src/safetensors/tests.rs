@@ -118,7 +118,7 @@ fn hostile_headers_are_named() {
         (
             "number beyond 64 bits",
             file(&one("[1]", "[0,99999999999999999999]"), 4),
-            "data_offsets",
+            "floating point `1e+20`",
         ),
         ("negative", file(&one("[-1]", "[0,4]"), 4), "invalid value"),
         (

@@ -1,10 +1,10 @@
 //! Reads the tensors of files that `torch.save` wrote, without executing anything.
 //!
 //! Two formats exist. Since torch 1.6 a file is a ZIP archive of stored, uncompressed entries
-//! ([`zip`]): `data.pkl` describes the tensors, `data/KEY` holds the numbers of one storage. Before
-//! that it is a row of pickles, followed by the storages ([`legacy`]). In both the description is
+//! (`zip.rs`): `data.pkl` describes the tensors, `data/KEY` holds the numbers of one storage. Before
+//! that it is a row of pickles, followed by the storages (`legacy.rs`). In both the description is
 //! a pickle, a program for a small machine that in Python may call any function; here it may call
-//! the four that tensors need ([`pickle`]).
+//! the four that tensors need (`pickle.rs`).
 //!
 //! What a tensor is: a storage (numbers of one type), an offset, sizes, and strides.
 
