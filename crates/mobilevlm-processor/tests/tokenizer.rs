@@ -5,6 +5,7 @@ use std::path::Path;
 
 use mobilevlm_processor::{PromptItem, Tokenizer};
 use mobilevlm_testing::{micro_golden, shared_golden};
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -201,4 +202,66 @@ fn prompts_and_answers_of_the_models() {
     ] {
         check_model(&folder.join(name));
     }
+}
+
+/// Decoding by definition: characters and bytes in a row, spaces taken from the front, and each
+/// byte outside of a whole character replaced.
+fn decode_by_definition(tokenizer: &Tokenizer, ids: &[u32]) -> String {
+    let mut bytes = Vec::new();
+    let mut leading = 0;
+    for &id in ids.iter().filter(|&&id| id > 2) {
+        let piece = tokenizer.piece(id).expect("a piece");
+        if (3..259).contains(&id) {
+            bytes.push(u8::try_from(id - 3).expect("a byte piece"));
+            continue;
+        }
+        let mut rest = piece;
+        while bytes.is_empty() && leading < 2 && rest.starts_with('▁') {
+            rest = &rest['▁'.len_utf8()..];
+            leading += 1;
+        }
+        bytes.extend(rest.replace('▁', " ").bytes());
+        if leading == 0 {
+            leading = 2;
+        }
+    }
+    let mut text = String::new();
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        let whole = (1..=4).find_map(|n| str::from_utf8(rest.get(..n)?).ok());
+        text.push_str(whole.unwrap_or("\u{fffd}"));
+        rest = &rest[whole.map_or(1, str::len)..];
+    }
+    text
+}
+
+proptest! {
+    #[test]
+    fn the_library_alone_gives_a_text_back(text in "\\PC{0,30}|[ab \n▁<s>/é😀]{0,30}") {
+        let tokenizer = open(&micro_golden("checkpoint/tokenizer.model"));
+        let shown = text.replace('▁', " ");
+        prop_assert_eq!(tokenizer.decode_pieces(&tokenizer.encode_pieces(&text)), shown.clone());
+        // Upstream's tokenizer takes one space more from the front.
+        let expected = shown.strip_prefix(' ').unwrap_or(&shown);
+        prop_assert_eq!(tokenizer.decode(&tokenizer.encode_literal(&text), true), expected);
+    }
+
+    #[test]
+    fn any_ids_decode_by_definition(ids in proptest::collection::vec(0_u32..384, 0..20)) {
+        let tokenizer = open(&micro_golden("checkpoint/tokenizer.model"));
+        let expected = decode_by_definition(&tokenizer, &ids);
+        prop_assert_eq!(stream(&tokenizer, &ids).1, expected);
+    }
+}
+
+#[test]
+fn an_id_beyond_the_vocabulary_gives_nothing() {
+    let tokenizer = open(&micro_golden("checkpoint/tokenizer.model"));
+    let ids = tokenizer.encode("a picture");
+    let with_more: Vec<u32> = ids.iter().flat_map(|&id| [u32::MAX, id, 384]).collect();
+    assert_eq!(
+        tokenizer.decode(&with_more, true),
+        tokenizer.decode(&ids, true)
+    );
+    assert_eq!(tokenizer.piece(384), None);
 }

@@ -183,3 +183,134 @@ fn rank(score: f32) -> i32 {
     let bits = (score + 0.0).to_bits() as i32;
     bits ^ (((bits >> 31) as u32) >> 1) as i32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::vocabulary::VocabularyBuilder;
+    use crate::text::{Piece, TokenizerSettings};
+    use proptest::prelude::*;
+
+    fn piece(text: &str, score: f32, kind: PieceKind) -> Piece {
+        Piece {
+            text: text.to_owned(),
+            score,
+            kind,
+        }
+    }
+
+    /// A vocabulary with `pieces` from id 3 on, without byte fallback.
+    fn vocabulary(pieces: &[Piece]) -> Vocabulary {
+        let mut builder = VocabularyBuilder::default();
+        builder
+            .push("<unk>", 0.0, PieceKind::Unknown)
+            .expect("fits");
+        builder.push("<s>", 0.0, PieceKind::Control).expect("fits");
+        builder.push("</s>", 0.0, PieceKind::Control).expect("fits");
+        for piece in pieces {
+            builder
+                .push(&piece.text, piece.score, piece.kind)
+                .expect("fits");
+        }
+        let settings = TokenizerSettings {
+            byte_fallback: false,
+            ..Default::default()
+        };
+        builder.build(settings).expect("is complete")
+    }
+
+    fn pieces_of(vocabulary: &Vocabulary, text: &str) -> Vec<String> {
+        let mut ids = Vec::new();
+        encode(vocabulary, text, &mut ids);
+        ids.iter()
+            .map(|&id| vocabulary.text(id).expect("a piece").to_owned())
+            .collect()
+    }
+
+    /// The definition: look at all pairs, join the best, start again.
+    fn by_definition(vocabulary: &Vocabulary, text: &str) -> Vec<u32> {
+        let mut symbols: Vec<String> = text.chars().map(String::from).collect();
+        loop {
+            let mut best: Option<(f32, usize)> = None;
+            for left in 1..symbols.len() {
+                let pair = symbols[left - 1].clone() + &symbols[left];
+                if let Some((_, score)) = vocabulary.joined(&pair)
+                    && best.is_none_or(|(highest, _)| score > highest)
+                {
+                    best = Some((score, left - 1));
+                }
+            }
+            let Some((_, left)) = best else { break };
+            let right = symbols.remove(left + 1);
+            symbols[left].push_str(&right);
+        }
+        let mut ids: Vec<u32> = Vec::new();
+        for symbol in symbols {
+            match vocabulary.id(&symbol) {
+                Some(id) => ids.push(id),
+                None if ids.last() == Some(&0) => {}
+                None => ids.push(0),
+            }
+        }
+        ids
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_definition(
+            pieces in proptest::collection::btree_map("[ab▁é]{1,5}", 0_u8..9, 1..30),
+            texts in proptest::collection::vec("[abc▁é]{0,40}", 8),
+        ) {
+            let pieces: Vec<Piece> = pieces
+                .iter()
+                .map(|(text, &score)| piece(text, -f32::from(score), PieceKind::Normal))
+                .collect();
+            let vocabulary = vocabulary(&pieces);
+            for text in texts {
+                let mut ids = Vec::new();
+                encode(&vocabulary, &text, &mut ids);
+                prop_assert_eq!(ids, by_definition(&vocabulary, &text), "{:?}", text);
+            }
+        }
+
+        #[test]
+        fn rank_keeps_the_order(a in any::<f32>(), b in any::<f32>()) {
+            prop_assume!(!a.is_nan() && !b.is_nan());
+            prop_assert_eq!(Some(rank(a).cmp(&rank(b))), a.partial_cmp(&b));
+        }
+    }
+
+    #[test]
+    fn user_defined_pieces_are_found_whole() {
+        let vocabulary = vocabulary(&[
+            piece("a", -1.0, PieceKind::Normal),
+            piece("b", -1.0, PieceKind::Normal),
+            piece("ab", -2.0, PieceKind::Normal),
+            piece("bb", 0.0, PieceKind::UserDefined),
+            piece("bba", 0.0, PieceKind::UserDefined),
+        ]);
+        // The longest wins, and what it covers is not joined to its neighbours.
+        assert_eq!(pieces_of(&vocabulary, "abbab"), ["a", "bba", "b"]);
+        assert_eq!(pieces_of(&vocabulary, "abb"), ["a", "bb"]);
+        assert_eq!(pieces_of(&vocabulary, "ab"), ["ab"]);
+    }
+
+    #[test]
+    fn unused_pieces_are_taken_apart_as_they_were_joined() {
+        let vocabulary = vocabulary(&[
+            piece("a", -9.0, PieceKind::Normal),
+            piece("b", -9.0, PieceKind::Normal),
+            piece("ab", -1.0, PieceKind::Normal),
+            piece("aba", -2.0, PieceKind::Unused),
+            piece("abab", -3.0, PieceKind::Unused),
+        ]);
+        assert_eq!(pieces_of(&vocabulary, "aba"), ["ab", "a"]);
+        assert_eq!(pieces_of(&vocabulary, "abab"), ["ab", "ab"]);
+    }
+
+    #[test]
+    fn a_run_of_unknown_characters_is_one_id() {
+        let vocabulary = vocabulary(&[piece("a", 0.0, PieceKind::Normal)]);
+        assert_eq!(pieces_of(&vocabulary, "xya▁▁z"), ["<unk>", "a", "<unk>"]);
+    }
+}

@@ -177,3 +177,153 @@ fn unsupported(
         expected,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field of wire type 2 whose content and number are small.
+    fn bytes(number: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).expect("small");
+        [&[number << 3 | 2, length][..], content].concat()
+    }
+
+    /// A field of wire type 0 with a number above 15, or below.
+    fn varint(number: u8, value: u8) -> Vec<u8> {
+        match number {
+            0..16 => vec![number << 3, value],
+            _ => vec![(number << 3) | 0x80, number >> 4, value],
+        }
+    }
+
+    fn piece(text: &[u8], kind: u8) -> Vec<u8> {
+        let score = [2 << 3 | 5, 0, 0, 128, 191];
+        bytes(
+            1,
+            &[bytes(1, text), score.to_vec(), varint(3, kind)].concat(),
+        )
+    }
+
+    fn pieces() -> Vec<u8> {
+        [
+            piece(b"<unk>", 2),
+            piece(b"<s>", 3),
+            piece(b"</s>", 3),
+            piece(b"a", 1),
+        ]
+        .concat()
+    }
+
+    /// BPE, identity, no removal of spaces.
+    fn settings() -> Vec<u8> {
+        [bytes(2, &varint(3, 2)), bytes(3, &varint(4, 0))].concat()
+    }
+
+    fn message(file: &[u8]) -> String {
+        read(file).expect_err("is refused").to_string()
+    }
+
+    #[test]
+    fn pieces_scores_and_kinds_are_read() {
+        let vocabulary = read(&[pieces(), settings()].concat()).expect("reads");
+        assert_eq!(vocabulary.len(), 4);
+        assert_eq!(vocabulary.text(3), Some("a"));
+        assert_eq!(vocabulary.kind(2), Some(PieceKind::Control));
+        assert_eq!(vocabulary.joined("a"), Some((3, -1.0)));
+        assert_eq!(
+            (vocabulary.unknown(), vocabulary.bos(), vocabulary.eos()),
+            (0, 1, 2)
+        );
+        assert!(vocabulary.settings().dummy_prefix && !vocabulary.settings().byte_fallback);
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped() {
+        let extra = [
+            bytes(9, b"future"),
+            varint(200, 7),
+            vec![7 << 3 | 1, 1, 2, 3, 4, 5, 6, 7, 8],
+            vec![7 << 3 | 5, 1, 2, 3, 4],
+        ];
+        let file = [extra.concat(), pieces(), settings()].concat();
+        assert_eq!(read(&file).expect("reads").len(), 4);
+    }
+
+    #[test]
+    fn a_setting_that_is_not_carried_out_is_refused() {
+        let cases = [
+            (bytes(2, &varint(3, 1)), "model_type is 1 (unigram)"),
+            (
+                bytes(2, &varint(24, 1)),
+                "treat_whitespace_as_suffix is true",
+            ),
+            (
+                bytes(3, &[bytes(1, b"nmt_nfkc"), bytes(2, b"map")].concat()),
+                "nmt_nfkc",
+            ),
+            (bytes(3, &varint(4, 1)), "remove_extra_whitespaces is true"),
+            (bytes(3, &varint(5, 0)), "escape_whitespaces is false"),
+            (
+                bytes(5, &bytes(2, b"map")),
+                "denormalizer_spec is a character map",
+            ),
+        ];
+        for (setting, expected) in cases {
+            let found = message(&[pieces(), settings(), setting].concat());
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+
+    #[test]
+    fn defaults_of_the_format_count() {
+        // Without a trainer's part the model is unigram, without a normaliser's it drops spaces.
+        assert!(message(&pieces()).contains("unigram"));
+        let found = message(&[pieces(), bytes(2, &varint(3, 2))].concat());
+        assert!(found.contains("remove_extra_whitespaces"), "{found}");
+    }
+
+    #[test]
+    fn a_broken_vocabulary_says_what_is_wrong() {
+        let cases = [
+            (vec![], "has no pieces"),
+            (piece(b"a", 1), "no piece of kind unknown"),
+            (
+                [piece(b"<unk>", 2), piece(b"<s>", 1)].concat(),
+                "no control piece \"<s>\"",
+            ),
+            (
+                [pieces(), piece(b"a", 1)].concat(),
+                "pieces 3 and 4 are both \"a\"",
+            ),
+            ([pieces(), piece(b"", 1)].concat(), "piece 4 is empty"),
+            (
+                [pieces(), piece(b"\xff", 1)].concat(),
+                "piece 4 is not UTF-8",
+            ),
+            ([pieces(), piece(b"b", 7)].concat(), "piece 4 has kind 7"),
+            (
+                [pieces(), piece(b"<0x0a>", 6)].concat(),
+                "piece 4 is a byte piece",
+            ),
+            (
+                [pieces(), bytes(2, &varint(35, 1))].concat(),
+                "no byte piece <0x00>",
+            ),
+            (
+                [pieces(), vec![1 << 3 | 2, 9, 0]].concat(),
+                "a field of 9 bytes, 1 are left",
+            ),
+            ([pieces(), vec![1 << 3 | 3]].concat(), "unknown wire type"),
+            ([pieces(), vec![0, 0]].concat(), "field number 0"),
+            ([pieces(), vec![0xff; 11]].concat(), "more than 64 bits"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\n".to_vec(),
+                "not a SentencePiece",
+            ),
+        ];
+        for (file, expected) in cases {
+            let found = message(&[settings(), file].concat());
+            assert!(found.contains(expected), "{found:?} has no {expected:?}");
+        }
+    }
+}

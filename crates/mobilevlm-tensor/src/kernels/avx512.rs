@@ -1,0 +1,101 @@
+//! The table `avx512`: 512-bit vectors with AVX-512 F, BW, DQ and VL.
+
+use std::arch::x86_64::*;
+
+use super::simd::Simd;
+
+/// Proves that the machine has AVX-512 F, BW, DQ and VL.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// # Safety
+    /// The machine has AVX-512 F, BW, DQ and VL.
+    #[inline(always)]
+    unsafe fn new() -> Avx512 {
+        Avx512(())
+    }
+}
+
+impl Simd for Avx512 {
+    type Vector = __m512;
+    const LANES: usize = 16;
+
+    intrinsics! {
+        fn splat(x: f32) -> __m512 = _mm512_set1_ps(x);
+        fn add(a: __m512, b: __m512) -> __m512 = _mm512_add_ps(a, b);
+        fn sub(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps(a, b);
+        fn mul(a: __m512, b: __m512) -> __m512 = _mm512_mul_ps(a, b);
+        fn div(a: __m512, b: __m512) -> __m512 = _mm512_div_ps(a, b);
+        fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 = _mm512_fmadd_ps(a, b, c);
+        fn max(a: __m512, b: __m512) -> __m512 = _mm512_max_ps(a, b);
+        fn min(a: __m512, b: __m512) -> __m512 = _mm512_min_ps(a, b);
+        fn select_less(a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 =
+            _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes);
+        fn shift_into_exponent(a: __m512) -> __m512 =
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(a)));
+    }
+
+    /// Lanes 0 + 2 and 1 + 3 of each quarter, their sum, then quarters 0 + 2 and 1 + 3, their sum.
+    #[inline(always)]
+    fn sums(self, [a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        // SAFETY: the value of `self` proves the instructions; the array has room for the store.
+        unsafe {
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+            let (low, high) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+            let quarters = _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+            let halves = _mm256_add_ps(
+                _mm512_castps512_ps256(quarters),
+                _mm512_extractf32x8_ps::<1>(quarters),
+            );
+            let sums = _mm_add_ps(
+                _mm256_castps256_ps128(halves),
+                _mm256_extractf128_ps::<1>(halves),
+            );
+            let mut out = [0.0; 4];
+            _mm_storeu_ps(out.as_mut_ptr(), sums);
+            out
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m512 {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const u8) -> __m512 {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u8) -> __m512 {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store(self, a: __m512, to: *mut f32) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_storeu_ps(to, a) }
+    }
+}
+
+kernel_table! {
+    name: "avx512",
+    features: [
+        "avx512f" => is_x86_feature_detected!("avx512f"),
+        "avx512bw" => is_x86_feature_detected!("avx512bw"),
+        "avx512dq" => is_x86_feature_detected!("avx512dq"),
+        "avx512vl" => is_x86_feature_detected!("avx512vl")
+    ],
+    enable: [#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]],
+    simd: crate::kernels::avx512::Avx512 = crate::kernels::avx512::Avx512::new(),
+    rows: 6,
+    attention: [6, 4, 1],
+    peak: 16,
+}

@@ -1,0 +1,218 @@
+//! Products of many rows: both operands are first brought into the order in which registers
+//! take them, which pays when each is used many times.
+//!
+//! A tile is `ROWS` rows of `x` and [`COLUMNS`] weight rows; its `ROWS · COLUMNS` accumulators
+//! stay in registers over a [`BLOCK`]. Packed operands are read strictly forward: for each step of
+//! `LANES` numbers, the vectors of all rows of the tile. Rows and numbers that do not exist are
+//! zeros, so there are no edges. The order of additions is that of [`direct`](super::direct).
+
+use super::direct::{BLOCK, COLUMNS};
+use crate::kernels::simd::{F32, Simd, Stored};
+
+/// Numbers that a row of `length` numbers takes when packed for vectors of `lanes`.
+pub(crate) fn padded(length: usize, lanes: usize) -> usize {
+    length.next_multiple_of(lanes)
+}
+
+/// Packs numbers `first..first + length` of the rows of `x` (`[rows, k]`, at most `ROWS` rows)
+/// into `out`: `[steps][ROWS][LANES]`.
+#[inline(always)]
+pub(crate) fn pack_rows<S: Simd, const ROWS: usize>(
+    s: S,
+    x: &[f32],
+    k: usize,
+    first: usize,
+    length: usize,
+    out: &mut [f32],
+) {
+    // SAFETY: an `f32` slice read as the bytes that it is.
+    let bytes = unsafe { std::slice::from_raw_parts(x.as_ptr().cast::<u8>(), size_of_val(x)) };
+    pack::<S, F32, ROWS>(s, bytes, k, first, length, out);
+}
+
+/// Packs numbers `first..first + length` of the stored rows `w` (`[rows, k]`, at most `ROWS` rows)
+/// into `out`: `[steps][ROWS][LANES]`, as `f32`.
+#[inline(always)]
+fn pack<S: Simd, W: Stored, const ROWS: usize>(
+    s: S,
+    w: &[u8],
+    k: usize,
+    first: usize,
+    length: usize,
+    out: &mut [f32],
+) {
+    let rows = w.len() / (k * W::BYTES);
+    let steps = length.div_ceil(S::LANES);
+    assert!(rows <= ROWS && w.len() == rows * k * W::BYTES && first + length <= k);
+    assert!(out.len() >= steps * ROWS * S::LANES);
+    let zero = s.splat(0.0);
+    for row in 0..ROWS {
+        for step in 0..steps {
+            let at = step * S::LANES;
+            let values = if row >= rows {
+                zero
+            } else {
+                let rest = length - at;
+                // SAFETY: the row exists and `first + at < first + length ≤ k`.
+                let from = unsafe { w.as_ptr().add((row * k + first + at) * W::BYTES) };
+                if rest >= S::LANES {
+                    // SAFETY: `LANES` numbers are left of this row's part.
+                    unsafe { W::load(s, from) }
+                } else {
+                    // SAFETY: `rest` numbers are left of this row's part.
+                    unsafe { W::load_partial(s, from, rest) }
+                }
+            };
+            // SAFETY: `step < steps` and `row < ROWS`, for which `out` is long enough.
+            unsafe { s.store(values, out.as_mut_ptr().add((step * ROWS + row) * S::LANES)) };
+        }
+    }
+}
+
+/// `y[i, j] = x[i] · w[j] + bias[j]` for the rows `i` of some tiles and the weight rows `j`.
+pub(crate) struct Packed<'a> {
+    /// All of `x`, packed: for each block, for each tile, `[steps][ROWS][LANES]`.
+    pub(crate) x: &'a [f32],
+    /// Rows of all of `x`.
+    pub(crate) m: usize,
+    /// The tiles to compute.
+    pub(crate) tiles: std::ops::Range<usize>,
+    /// `[n, k]`, stored.
+    pub(crate) w: &'a [u8],
+    /// Weight rows.
+    pub(crate) n: usize,
+    /// Numbers in a row.
+    pub(crate) k: usize,
+    /// `[n]`.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// Whether the products are added to what `y` holds.
+    pub(crate) accumulate: bool,
+    /// Output of row 0 of `x` with the first weight row.
+    pub(crate) y: *mut f32,
+    /// From one row of `y` to the next, in numbers.
+    pub(crate) stride: usize,
+}
+
+/// Numbers that [`packed`] needs to pack `n` weight rows.
+pub(crate) fn panel_numbers(n: usize) -> usize {
+    n.next_multiple_of(COLUMNS) * BLOCK
+}
+
+/// Computes `a`. `panels` is for the packed weights of one block, see [`panel_numbers`].
+///
+/// # Safety
+/// `a.y` is writable, and nobody else's, at `i · stride + j` for the rows `i < m` of the tiles and
+/// `j < n`.
+#[inline(always)]
+pub(crate) unsafe fn packed<S: Simd, W: Stored, const ROWS: usize>(
+    s: S,
+    a: &Packed,
+    panels: &mut [f32],
+) {
+    let all_tiles = a.m.div_ceil(ROWS);
+    assert!(a.w.len() == a.n * a.k * W::BYTES && a.tiles.end <= all_tiles);
+    assert!(
+        a.x.len() >= all_tiles * ROWS * padded(a.k, S::LANES) && panels.len() >= panel_numbers(a.n)
+    );
+    assert!(a.bias.is_none_or(|bias| bias.len() == a.n));
+    let row_bytes = a.k * W::BYTES;
+    let mut first = 0;
+    while first < a.k {
+        let length = BLOCK.min(a.k - first);
+        let width = padded(length, S::LANES);
+        let panel = COLUMNS * width;
+        for (j, out) in (0..a.n)
+            .step_by(COLUMNS)
+            .zip(panels.chunks_exact_mut(panel))
+        {
+            let end = (j + COLUMNS).min(a.n);
+            pack::<S, W, COLUMNS>(
+                s,
+                &a.w[j * row_bytes..end * row_bytes],
+                a.k,
+                first,
+                length,
+                out,
+            );
+        }
+        for tile in a.tiles.clone() {
+            // The rows of one tile stay in the first-level cache while the panels pass by.
+            let x = &a.x[all_tiles * ROWS * first + tile * ROWS * width..][..ROWS * width];
+            for (j, w) in (0..a.n).step_by(COLUMNS).zip(panels.chunks_exact(panel)) {
+                // SAFETY: both hold `width / LANES` steps, as they were packed.
+                let sums =
+                    unsafe { multiply::<S, ROWS>(s, x.as_ptr(), w.as_ptr(), width / S::LANES) };
+                let i = tile * ROWS;
+                for (row, sums) in sums.iter().enumerate().take(a.m - i) {
+                    // SAFETY: row `i + row` is below `m` and column `j` below `n`; the rest is the
+                    // caller's promise.
+                    unsafe { add_to_output(a, i + row, j, sums, first == 0) };
+                }
+            }
+        }
+        first += length;
+    }
+}
+
+/// The products of `ROWS` packed rows with `COLUMNS` packed rows.
+///
+/// # Safety
+/// `x` holds `steps · ROWS` vectors and `w` `steps · COLUMNS`.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const ROWS: usize>(
+    s: S,
+    mut x: *const f32,
+    mut w: *const f32,
+    steps: usize,
+) -> [[f32; COLUMNS]; ROWS] {
+    let mut sums = [[s.splat(0.0); COLUMNS]; ROWS];
+    for _ in 0..steps {
+        // SAFETY: inside the vectors of this step.
+        let rows: [S::Vector; ROWS] =
+            std::array::from_fn(|r| unsafe { s.load(x.add(r * S::LANES)) });
+        for c in 0..COLUMNS {
+            // SAFETY: the same.
+            let weights = unsafe { s.load(w.add(c * S::LANES)) };
+            for r in 0..ROWS {
+                sums[r][c] = s.mul_add(rows[r], weights, sums[r][c]);
+            }
+        }
+        // SAFETY: at most one past the last vector.
+        unsafe {
+            x = x.add(ROWS * S::LANES);
+            w = w.add(COLUMNS * S::LANES);
+        }
+    }
+    let mut out = [[0.0; COLUMNS]; ROWS];
+    for r in 0..ROWS {
+        out[r] = s.sums(sums[r]);
+    }
+    out
+}
+
+/// Adds the sums of one block to row `i`, columns `j..j + COLUMNS` of the output, those that exist.
+///
+/// # Safety
+/// `i < m`, `j < n`, and `packed`'s promise about `y`.
+#[inline(always)]
+unsafe fn add_to_output(a: &Packed, i: usize, j: usize, sums: &[f32; COLUMNS], first_block: bool) {
+    // SAFETY: an element of the output.
+    let y = unsafe { a.y.add(i * a.stride + j) };
+    let columns = COLUMNS.min(a.n - j);
+    for c in 0..columns {
+        let start = if !first_block {
+            // SAFETY: column `j + c` is below `n`.
+            unsafe { *y.add(c) }
+        } else {
+            // SAFETY: the same.
+            let before = if a.accumulate {
+                unsafe { *y.add(c) }
+            } else {
+                0.0
+            };
+            before + a.bias.map_or(0.0, |bias| bias[j + c])
+        };
+        // SAFETY: the same.
+        unsafe { *y.add(c) = start + sums[c] };
+    }
+}

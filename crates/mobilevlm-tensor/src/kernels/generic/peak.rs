@@ -1,0 +1,20 @@
+//! The fastest that a table can multiply and add, for [`probe`](crate::probe).
+
+use crate::kernels::simd::Simd;
+
+/// `rounds` times: `N` independent multiply-adds of a vector. Returns something that depends on
+/// all of them.
+#[inline(always)]
+pub(crate) fn peak<S: Simd, const N: usize>(s: S, rounds: usize) -> f32 {
+    let mut sums = [s.splat(0.0); N];
+    for (i, sum) in sums.iter_mut().enumerate() {
+        *sum = s.splat(i as f32);
+    }
+    let (factor, term) = (s.splat(0.999), s.splat(1e-3));
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = s.mul_add(*sum, factor, term);
+        }
+    }
+    sums.into_iter().map(|sum| s.sum(sum)).sum()
+}

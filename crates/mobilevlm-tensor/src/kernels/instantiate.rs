@@ -1,0 +1,125 @@
+//! Compiles the generic kernels for one table.
+
+/// Defines `TABLE`, a [`Kernels`](super::Kernels).
+///
+/// - `features`: what the machine must have, and how to ask for it;
+/// - `enable`: the attribute that compiles a function with the instructions, none for plain Rust;
+/// - `simd`: the vector type, and how its value is made inside such a function;
+/// - `rows`: rows of a tile of the linear layer, see `generic::packed`;
+/// - `attention`: rows, accumulators per row, and vectors in a panel, see `generic::attention`;
+/// - `peak`: independent accumulators that keep the multiply-add units busy.
+macro_rules! kernel_table {
+    (
+        name: $name:literal,
+        features: [$($feature:literal => $present:expr),*],
+        enable: $enable:tt,
+        simd: $simd:ty = $token:expr,
+        rows: $rows:literal,
+        attention: [$attention_rows:literal, $wide:literal, $narrow:literal],
+        peak: $peak:literal,
+    ) => {
+        pub(super) static TABLE: $crate::kernels::Kernels = {
+            use $crate::kernels::generic::*;
+            use $crate::kernels::simd::{Bf16, F16, F32, Simd};
+            use $crate::kernels::{Kernels, Linear, Tile};
+
+            compile! { $enable $token;
+                fn direct_f32(a: &direct::Direct) = direct::direct::<$simd, F32, $rows>;
+                fn direct_f16(a: &direct::Direct) = direct::direct::<$simd, F16, $rows>;
+                fn direct_bf16(a: &direct::Direct) = direct::direct::<$simd, Bf16, $rows>;
+                fn packed_f32(a: &packed::Packed, panels: &mut [f32]) = packed::packed::<$simd, F32, $rows>;
+                fn packed_f16(a: &packed::Packed, panels: &mut [f32]) = packed::packed::<$simd, F16, $rows>;
+                fn packed_bf16(a: &packed::Packed, panels: &mut [f32]) = packed::packed::<$simd, Bf16, $rows>;
+                fn pack_rows(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]) =
+                    packed::pack_rows::<$simd, $rows>;
+
+                fn attention(a: &attention::Attention, scratch: &mut [f32]) =
+                    attention::attention::<$simd, $attention_rows, $wide, $narrow>;
+                fn rotary(row: &mut [f32], cos: &[f32], sin: &[f32]) = rotary::rotary::<$simd>;
+
+                fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) = norm::rms_norm::<$simd>;
+                fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) =
+                    norm::layer_norm::<$simd>;
+
+                fn add(x: &mut [f32], y: &[f32]) = activation::add::<$simd>;
+                fn gelu(x: &mut [f32]) = activation::map::<$simd, activation::Gelu>;
+                fn hard_sigmoid(x: &mut [f32]) = activation::map::<$simd, activation::HardSigmoid>;
+                fn hard_swish(x: &mut [f32]) = activation::map::<$simd, activation::HardSwish>;
+                fn quick_gelu(x: &mut [f32]) = activation::map::<$simd, activation::QuickGelu>;
+                fn relu(x: &mut [f32]) = activation::map::<$simd, activation::Relu>;
+                fn silu_mul(gate: &mut [f32], up: &[f32]) = activation::silu_mul::<$simd>;
+
+                fn add_product(sum: &mut [f32], x: &[f32], weight: &[f32]) = convolution::add_product::<$simd>;
+
+                fn multiply_add_peak(rounds: usize) -> f32 = peak::peak::<$simd, $peak>;
+            }
+
+            Kernels {
+                name: $name,
+                features: &[$($crate::kernels::Feature { name: $feature, present: || $present }),*],
+                tile: Tile {
+                    lanes: <$simd as Simd>::LANES,
+                    rows: $rows,
+                    attention_rows: $attention_rows,
+                    peak_operations: 2 * $peak * <$simd as Simd>::LANES,
+                },
+                f32: Linear { direct: direct_f32, packed: packed_f32 },
+                f16: Linear { direct: direct_f16, packed: packed_f16 },
+                bf16: Linear { direct: direct_bf16, packed: packed_bf16 },
+                pack_rows,
+                attention,
+                rotary,
+                rms_norm,
+                layer_norm,
+                add,
+                gelu,
+                hard_sigmoid,
+                hard_swish,
+                quick_gelu,
+                relu,
+                silu_mul,
+                add_product,
+                peak: multiply_add_peak,
+            }
+        };
+    };
+}
+
+/// Functions that call a generic one with the table's vector, compiled with its instructions.
+macro_rules! compile {
+    ($enable:tt $token:expr; $(
+        fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $generic:expr;
+    )*) => {
+        $(compile_one! { $enable $token; $name($($argument: $type),*) ($(-> $result)?) $generic })*
+    };
+}
+
+/// One of the functions of `compile`: the attribute is taken apart here, where it is not repeated.
+macro_rules! compile_one {
+    ([$(#[$enable:meta])?] $token:expr;
+        $name:ident($($argument:ident: $type:ty),*) ($(-> $result:ty)?) $generic:expr
+    ) => {
+        $(#[$enable])?
+        #[allow(unused_unsafe, reason = "plain Rust needs no proof of features, and most kernels no promise")]
+        unsafe fn $name($($argument: $type),*) $(-> $result)? {
+            // SAFETY: the table's features, and what the generic function asks for, are the
+            // promises of whoever calls through the table.
+            unsafe { $generic($token, $($argument),*) }
+        }
+    };
+}
+
+/// Methods of a vector type that are nothing but intrinsics.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(unused_macros, reason = "plain Rust has no intrinsics")
+)]
+macro_rules! intrinsics {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty = $body:expr;)*) => {
+        $(#[inline(always)]
+        fn $name(self, $($argument: $type),*) -> $result {
+            // SAFETY: the value of `self` proves that the machine has the instructions.
+            unsafe { $body }
+        })*
+    };
+}

@@ -1,0 +1,172 @@
+//! Kernel tables: the same functions, compiled for different instruction sets.
+//!
+//! - [`simd`] is the vector of an instruction set, with one implementation per table;
+//! - [`generic`] has the kernels, written once against it;
+//! - each table's file names its features and tile sizes and compiles the kernels with them.
+
+// First, since the tables use its macros.
+#[macro_use]
+mod instantiate;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod choose;
+pub(crate) mod generic;
+mod list;
+mod portable;
+mod simd;
+
+pub use choose::KernelError;
+pub use list::{Cell, Origin, Table, tables};
+
+use crate::Format;
+use generic::attention::Attention;
+use generic::direct::Direct;
+use generic::packed::Packed;
+
+/// A table of functions for one instruction set.
+///
+/// Had from [`detect`](Kernels::detect), [`best`](Kernels::best) or [`by_name`](Kernels::by_name),
+/// which hand a table out only where the machine has what it needs: a reference to a table is the
+/// proof that its functions can be called.
+pub struct Kernels {
+    name: &'static str,
+    /// What the functions need of the machine.
+    features: &'static [Feature],
+    tile: Tile,
+
+    f32: Linear,
+    f16: Linear,
+    bf16: Linear,
+    pack_rows: unsafe fn(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]),
+
+    attention: unsafe fn(&Attention, scratch: &mut [f32]),
+    rotary: unsafe fn(row: &mut [f32], cos: &[f32], sin: &[f32]),
+
+    rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
+    layer_norm: unsafe fn(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]),
+
+    add: unsafe fn(x: &mut [f32], y: &[f32]),
+    gelu: unsafe fn(x: &mut [f32]),
+    hard_sigmoid: unsafe fn(x: &mut [f32]),
+    hard_swish: unsafe fn(x: &mut [f32]),
+    quick_gelu: unsafe fn(x: &mut [f32]),
+    relu: unsafe fn(x: &mut [f32]),
+    silu_mul: unsafe fn(gate: &mut [f32], up: &[f32]),
+
+    add_product: unsafe fn(sum: &mut [f32], x: &[f32], weight: &[f32]),
+
+    peak: unsafe fn(rounds: usize) -> f32,
+}
+
+/// The linear layer for one storage format.
+#[derive(Clone, Copy)]
+struct Linear {
+    /// Few rows, weights read from where they are stored.
+    direct: unsafe fn(&Direct),
+    /// Many rows, packed; the second argument is scratch for packed weights.
+    packed: unsafe fn(&Packed, panels: &mut [f32]),
+}
+
+/// A feature of a machine, and whether this one has it.
+struct Feature {
+    name: &'static str,
+    present: fn() -> bool,
+}
+
+/// Sizes that a table chooses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tile {
+    /// Numbers in a vector.
+    pub(crate) lanes: usize,
+    /// Rows of `x` in a tile of the packed product.
+    pub(crate) rows: usize,
+    /// Rows that attention computes at once.
+    pub(crate) attention_rows: usize,
+    /// Operations, a multiplication or an addition each, in a round of `peak`.
+    pub(crate) peak_operations: usize,
+}
+
+impl Kernels {
+    /// The name of the table: `portable`, `avx2`, `avx512`, `neon`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn tile(&self) -> Tile {
+        self.tile
+    }
+
+    fn linear(&self, format: Format) -> Linear {
+        match format {
+            Format::F32 => self.f32,
+            Format::F16 => self.f16,
+            Format::BF16 => self.bf16,
+        }
+    }
+
+    /// See [`generic::direct`].
+    ///
+    /// # Safety
+    /// The promise of [`direct`](generic::direct::direct).
+    pub(crate) unsafe fn direct(&self, format: Format, a: &Direct) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.linear(format).direct)(a) }
+    }
+
+    /// See [`generic::packed`].
+    ///
+    /// # Safety
+    /// The promise of [`packed`](generic::packed::packed).
+    pub(crate) unsafe fn packed(&self, format: Format, a: &Packed, panels: &mut [f32]) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.linear(format).packed)(a, panels) }
+    }
+
+    /// See [`generic::attention`].
+    ///
+    /// # Safety
+    /// The promise of [`attention`](generic::attention::attention).
+    pub(crate) unsafe fn attention(&self, a: &Attention, scratch: &mut [f32]) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.attention)(a, scratch) }
+    }
+}
+
+/// Methods for the functions that need nothing but the table's features.
+macro_rules! safe_functions {
+    ($($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        impl Kernels {
+            $(pub(crate) fn $name(&self, $($argument: $type),*) $(-> $result)? {
+                // SAFETY: the features are present, as the table was handed out.
+                unsafe { (self.$name)($($argument),*) }
+            })*
+        }
+    };
+}
+
+safe_functions! {
+    pack_rows(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]);
+    rotary(row: &mut [f32], cos: &[f32], sin: &[f32]);
+    rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]);
+    layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]);
+    add(x: &mut [f32], y: &[f32]);
+    gelu(x: &mut [f32]);
+    hard_sigmoid(x: &mut [f32]);
+    hard_swish(x: &mut [f32]);
+    quick_gelu(x: &mut [f32]);
+    relu(x: &mut [f32]);
+    silu_mul(gate: &mut [f32], up: &[f32]);
+    add_product(sum: &mut [f32], x: &[f32], weight: &[f32]);
+    peak(rounds: usize) -> f32;
+}
+
+impl std::fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Kernels")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

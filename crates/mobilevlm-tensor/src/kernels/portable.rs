@@ -1,0 +1,108 @@
+//! The table `portable`: plain Rust, for any machine. Vectors are arrays of four numbers, which
+//! compilers turn into the 128-bit registers that every 64-bit machine has.
+
+use super::simd::Simd;
+use crate::format::{bf16_to_f32, f16_to_f32};
+
+/// Proves nothing, since nothing is needed.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+pub(crate) struct Four([f32; 4]);
+
+impl Four {
+    #[inline(always)]
+    fn zip(self, other: Four, f: impl Fn(f32, f32) -> f32) -> Four {
+        let (Four([a, b, c, d]), Four([e, g, h, i])) = (self, other);
+        Four([f(a, e), f(b, g), f(c, h), f(d, i)])
+    }
+}
+
+impl Simd for Portable {
+    type Vector = Four;
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Four {
+        Four([x; 4])
+    }
+    #[inline(always)]
+    fn add(self, a: Four, b: Four) -> Four {
+        a.zip(b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: Four, b: Four) -> Four {
+        a.zip(b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: Four, b: Four) -> Four {
+        a.zip(b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: Four, b: Four) -> Four {
+        a.zip(b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Four, b: Four, c: Four) -> Four {
+        // Rounded twice: without the instruction, `f32::mul_add` is a slow function call.
+        self.add(self.mul(a, b), c)
+    }
+    #[inline(always)]
+    fn max(self, a: Four, b: Four) -> Four {
+        a.zip(b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn min(self, a: Four, b: Four) -> Four {
+        a.zip(b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn select_less(self, a: Four, b: Four, yes: Four, no: Four) -> Four {
+        Four(std::array::from_fn(|i| {
+            if a.0[i] < b.0[i] { yes.0[i] } else { no.0[i] }
+        }))
+    }
+    #[inline(always)]
+    fn shift_into_exponent(self, a: Four) -> Four {
+        Four(a.0.map(|x| f32::from_bits(x.to_bits() << 23)))
+    }
+
+    #[inline(always)]
+    fn sums(self, a: [Four; 4]) -> [f32; 4] {
+        a.map(|Four([a, b, c, d])| (a + c) + (b + d))
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Four {
+        // SAFETY: readable for four numbers by the caller's promise.
+        Four(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const u8) -> Four {
+        // SAFETY: readable for four numbers of two bytes by the caller's promise.
+        let stored = unsafe { from.cast::<[[u8; 2]; 4]>().read_unaligned() };
+        Four(stored.map(|x| f16_to_f32(u16::from_le_bytes(x))))
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u8) -> Four {
+        // SAFETY: readable for four numbers of two bytes by the caller's promise.
+        let stored = unsafe { from.cast::<[[u8; 2]; 4]>().read_unaligned() };
+        Four(stored.map(|x| bf16_to_f32(u16::from_le_bytes(x))))
+    }
+    #[inline(always)]
+    unsafe fn store(self, a: Four, to: *mut f32) {
+        // SAFETY: writable for four numbers by the caller's promise.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(a.0) }
+    }
+}
+
+kernel_table! {
+    name: "portable",
+    features: [],
+    enable: [],
+    simd: crate::kernels::portable::Portable = crate::kernels::portable::Portable,
+    rows: 2,
+    attention: [2, 4, 4],
+    peak: 12,
+}

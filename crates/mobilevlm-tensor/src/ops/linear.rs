@@ -1,0 +1,197 @@
+//! The linear layer: where a model spends its time.
+
+use crate::kernels::generic::direct::{BLOCK, COLUMNS, Direct};
+use crate::kernels::generic::packed::{Packed, padded, panel_numbers};
+use crate::parallel::Parts;
+use crate::scratch::{FLOATS, with_scratch};
+use crate::{Compute, Matrix};
+
+/// Up to so many rows are multiplied without packing.
+const FEW_ROWS: usize = 12;
+
+/// Weight bytes that a task of the direct product reads: long enough to read at full bandwidth
+/// (it takes about ten microseconds), short enough to share between threads.
+const DIRECT_BYTES: usize = 128 * 1024;
+
+/// Weight rows that a task of the packed product packs at once: 64 rows of a block of 1024 are
+/// 256 KiB as `f32`, a quarter of a second-level cache of 1 MiB.
+const PACKED_COLUMNS: usize = 64;
+
+/// Rows of `x` that a task of the packed product takes: packing its 64 weight rows then costs a
+/// hundredth of multiplying with them.
+const PACKED_ROWS: usize = 192;
+
+/// y = x · wᵀ + bias.
+///
+/// `x`: `[m, k]`; `w`: `[n, k]` in any format; `bias`: `[n]`; `y`: `[m, n]`. Products are taken in
+/// `f32`, each output is summed in an order that depends on `k` alone.
+///
+/// # Panics
+/// If the lengths do not fit `w`.
+pub fn linear(compute: &Compute, x: &[f32], w: &Matrix, bias: Option<&[f32]>, y: &mut [f32]) {
+    run(compute, x, w, bias, y, false);
+}
+
+/// y += x · wᵀ + bias: a layer whose result is added to the residual stream.
+///
+/// Shapes as in [`linear`]. The products are added to the sum of `y` and the bias.
+///
+/// # Panics
+/// If the lengths do not fit `w`.
+pub fn linear_add(compute: &Compute, x: &[f32], w: &Matrix, bias: Option<&[f32]>, y: &mut [f32]) {
+    run(compute, x, w, bias, y, true);
+}
+
+fn run(
+    compute: &Compute,
+    x: &[f32],
+    w: &Matrix,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+    accumulate: bool,
+) {
+    let (n, k) = (w.rows(), w.columns());
+    let m = if n > 0 { y.len() / n } else { 0 };
+    assert_eq!(
+        y.len(),
+        m * n,
+        "y has {} elements, not rows of {n}",
+        y.len()
+    );
+    if let Some(bias) = bias {
+        assert_eq!(
+            bias.len(),
+            n,
+            "bias has {} elements, the weight {n} rows",
+            bias.len()
+        );
+    }
+    if n == 0 {
+        return;
+    }
+    assert_eq!(
+        x.len(),
+        m * k,
+        "x has {} elements, expected {m} rows of {k}",
+        x.len()
+    );
+    let call = Call {
+        x,
+        w,
+        bias,
+        m,
+        n,
+        k,
+        accumulate,
+    };
+    if m == 0 {
+        return;
+    }
+    if m <= FEW_ROWS || k == 0 {
+        direct(compute, &call, y);
+    } else {
+        packed(compute, &call, y);
+    }
+}
+
+/// The arguments, their sizes checked.
+struct Call<'a> {
+    x: &'a [f32],
+    w: &'a Matrix,
+    bias: Option<&'a [f32]>,
+    m: usize,
+    n: usize,
+    k: usize,
+    accumulate: bool,
+}
+
+impl Call<'_> {
+    fn bias(&self, first: usize, count: usize) -> Option<&[f32]> {
+        self.bias.map(|bias| &bias[first..first + count])
+    }
+}
+
+/// Each task takes some weight rows and all rows of `x`.
+fn direct(compute: &Compute, call: &Call, y: &mut [f32]) {
+    let &Call { w, m, n, k, .. } = call;
+    let row_bytes = (w.bytes().len() / n).max(1);
+    let rows = DIRECT_BYTES.div_ceil(row_bytes).next_multiple_of(COLUMNS);
+    let y = Parts::new(y);
+    compute.pool().run(n.div_ceil(rows), &|task| {
+        let first = task * rows;
+        let count = rows.min(n - first);
+        let part = Direct {
+            x: call.x,
+            w: w.rows_from(first, count),
+            k,
+            bias: call.bias(first, count),
+            accumulate: call.accumulate,
+            y: y.pointer(first),
+            stride: n,
+            m,
+            n: count,
+        };
+        // SAFETY: columns `first..first + count` of the `m` rows of `y`, which no other task has.
+        unsafe { compute.kernels().direct(w.format(), &part) };
+    });
+}
+
+/// Packs `x` once, then each task takes a rectangle of `y`.
+fn packed(compute: &Compute, call: &Call, y: &mut [f32]) {
+    let &Call { w, m, n, k, .. } = call;
+    let (kernels, pool) = (compute.kernels(), compute.pool());
+    let tile = kernels.tile();
+    let tiles = m.div_ceil(tile.rows);
+    let packed_numbers = (tiles * tile.rows * padded(k, tile.lanes)).next_multiple_of(FLOATS);
+    let panels = panel_numbers(PACKED_COLUMNS);
+    with_scratch(packed_numbers + pool.threads() * panels, |scratch| {
+        let (x, panel_scratch) = scratch.split_at_mut(packed_numbers);
+        pack_all(compute, call, tiles, x);
+        let (x, panel_scratch, y) = (&*x, Parts::new(panel_scratch), Parts::new(y));
+
+        // As many row groups of equal size as have about `PACKED_ROWS` rows.
+        let groups = m.div_ceil(PACKED_ROWS);
+        let group = tiles.div_ceil(groups);
+        let strips = n.div_ceil(PACKED_COLUMNS);
+        pool.run_on(strips * groups, &|task, thread| {
+            // Neighbouring tasks read the same weights.
+            let (strip, row_group) = (task / groups, task % groups);
+            let first = strip * PACKED_COLUMNS;
+            let count = PACKED_COLUMNS.min(n - first);
+            let part = Packed {
+                x,
+                m,
+                tiles: (row_group * group).min(tiles)..((row_group + 1) * group).min(tiles),
+                w: w.rows_from(first, count),
+                n: count,
+                k,
+                bias: call.bias(first, count),
+                accumulate: call.accumulate,
+                y: y.pointer(first),
+                stride: n,
+            };
+            // SAFETY: this thread's own part, since thread numbers differ.
+            let panels = unsafe { panel_scratch.part(thread * panels, panels) };
+            // SAFETY: the rectangle of these tiles and columns belongs to no other task.
+            unsafe { kernels.packed(w.format(), &part, panels) };
+        });
+    });
+}
+
+/// Packs all rows of `x` as [`Packed`] wants them: each task packs one tile.
+fn pack_all(compute: &Compute, call: &Call, tiles: usize, out: &mut [f32]) {
+    let &Call { m, k, .. } = call;
+    let tile = compute.kernels().tile();
+    let out = Parts::new(out);
+    compute.pool().run(tiles, &|number| {
+        let rows = number * tile.rows..((number + 1) * tile.rows).min(m);
+        let x = &call.x[rows.start * k..rows.end * k];
+        for first in (0..k).step_by(BLOCK) {
+            let length = BLOCK.min(k - first);
+            let numbers = tile.rows * padded(length, tile.lanes);
+            // SAFETY: blocks follow each other, and in a block tiles do; each is packed once.
+            let part = unsafe { out.part(tiles * tile.rows * first + number * numbers, numbers) };
+            compute.kernels().pack_rows(x, k, first, length, part);
+        }
+    });
+}

@@ -1,0 +1,18 @@
+//! What a model calls.
+//!
+//! All arrays are row-major `f32`. Shapes are preconditions, checked with both sizes in the
+//! message. An operation on one or a few rows allocates nothing, after the first of its size.
+
+mod activation;
+mod attention;
+mod convolution;
+mod linear;
+mod norm;
+mod rotary;
+
+pub use activation::{add, gelu, hard_sigmoid, hard_swish, quick_gelu, relu, silu_mul};
+pub use attention::{KeyValues, Visible, attention};
+pub use convolution::{adaptive_mean, depthwise3x3};
+pub use linear::{linear, linear_add};
+pub use norm::{layer_norm, rms_norm};
+pub use rotary::{Rotary, rotary};
