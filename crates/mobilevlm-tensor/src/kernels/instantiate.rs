@@ -111,7 +111,7 @@ macro_rules! compile_one {
 
 /// Methods of a vector type that are nothing but intrinsics.
 #[cfg_attr(
-    not(target_arch = "x86_64"),
+    not(any(target_arch = "aarch64", target_arch = "x86_64")),
     allow(unused_macros, reason = "plain Rust has no intrinsics")
 )]
 macro_rules! intrinsics {

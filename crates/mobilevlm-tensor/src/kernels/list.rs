@@ -17,6 +17,8 @@ pub(super) static COMPILED: &[&Kernels] = &[
     &super::avx512::TABLE,
     #[cfg(target_arch = "x86_64")]
     &super::avx2::TABLE,
+    #[cfg(target_arch = "aarch64")]
+    &super::neon::TABLE,
     &portable::TABLE,
 ];
 

@@ -15,6 +15,8 @@ mod avx512;
 mod choose;
 pub(crate) mod generic;
 mod list;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod simd;
 

@@ -13,7 +13,9 @@ pub(crate) fn peak<S: Simd, const N: usize>(s: S, rounds: usize) -> f32 {
     let (factor, term) = (s.splat(0.999), s.splat(1e-3));
     for _ in 0..rounds {
         for sum in &mut sums {
-            *sum = s.mul_add(*sum, factor, term);
+            // The sum is what is added to, as in the kernels: NEON's instruction writes to that
+            // operand, and any other form costs a copy.
+            *sum = s.mul_add(factor, term, *sum);
         }
     }
     sums.into_iter().map(|sum| s.sum(sum)).sum()
