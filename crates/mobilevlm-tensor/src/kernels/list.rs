@@ -45,7 +45,7 @@ impl Table {
 /// One operation of a table, for one storage format where it reads stored weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// The operation.
+    /// The operation: `direct`, `packed`, `attention`; docs/kernel-names.md explains each.
     pub operation: &'static str,
     /// The storage format that it reads, if it reads weights.
     pub format: Option<Format>,
@@ -117,16 +117,17 @@ fn origin(table: &Kernels, operation: &str, format: Option<Format>, address: usi
 }
 
 impl Kernels {
-    /// Each function of the table: operation, storage format, address.
+    /// Each function of the table: operation, storage format, address. The operations are the
+    /// functions' names, as docs/kernel-names.md explains them.
     fn functions(&self) -> Vec<(&'static str, Option<Format>, usize)> {
         let mut all = Vec::new();
         for format in Format::ALL {
             let linear = self.linear(format);
-            all.push(("linear, few rows", Some(format), linear.direct as usize));
-            all.push(("linear, many rows", Some(format), linear.packed as usize));
+            all.push(("direct", Some(format), linear.direct as usize));
+            all.push(("packed", Some(format), linear.packed as usize));
         }
         all.extend([
-            ("pack rows", None, self.pack_rows as usize),
+            ("pack_rows", None, self.pack_rows as usize),
             ("attention", None, self.attention as usize),
             ("rotary", None, self.rotary as usize),
             ("rms_norm", None, self.rms_norm as usize),
@@ -138,7 +139,7 @@ impl Kernels {
             ("quick_gelu", None, self.quick_gelu as usize),
             ("relu", None, self.relu as usize),
             ("silu_mul", None, self.silu_mul as usize),
-            ("convolution and mean", None, self.add_product as usize),
+            ("add_product", None, self.add_product as usize),
         ]);
         all
     }
@@ -178,6 +179,17 @@ mod tests {
                     table.name, cell.operation, cell.format
                 );
             }
+        }
+    }
+
+    #[test]
+    fn every_operation_and_table_is_explained() {
+        let page = mobilevlm_testing::workspace().join("docs/kernel-names.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let operations = portable::TABLE.functions();
+        let names = operations.iter().map(|(operation, ..)| *operation);
+        for name in names.chain(NAMES.iter().map(|known| known.0)) {
+            assert!(page.contains(&format!("\n| `{name}` |")), "{name} has no row");
         }
     }
 }
