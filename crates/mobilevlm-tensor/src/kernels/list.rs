@@ -189,7 +189,10 @@ mod tests {
         let operations = portable::TABLE.functions();
         let names = operations.iter().map(|(operation, ..)| *operation);
         for name in names.chain(NAMES.iter().map(|known| known.0)) {
-            assert!(page.contains(&format!("\n| `{name}` |")), "{name} has no row");
+            assert!(
+                page.contains(&format!("\n| `{name}` |")),
+                "{name} has no row"
+            );
         }
     }
 }
