@@ -142,6 +142,14 @@ impl<'a> Scope<'a> {
         tensor.to_f32().ok_or_else(|| self.no_weights(name, tensor))
     }
 
+    /// The sizes of a tensor.
+    ///
+    /// # Errors
+    /// [`TensorError`] if the tensor is absent.
+    pub fn shape(&self, name: &str) -> Result<&'a [usize], TensorError> {
+        Ok(self.find(name, &[])?.shape())
+    }
+
     fn find(&self, name: &str, shape: &[usize]) -> Result<&'a Tensor, TensorError> {
         let full = self.full(name);
         let missing = || TensorError::Missing {
