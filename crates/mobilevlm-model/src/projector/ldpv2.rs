@@ -1,0 +1,105 @@
+use mobilevlm_checkpoint::{LdpV2 as Variant, Scope};
+use mobilevlm_tensor::{Compute, ops};
+
+use crate::{ModelError, linear::Linear};
+
+/// `ldpnetv2` always pools to this grid, whatever the tower's: upstream's
+/// `TokenDownLayer((12, 12))`.
+const GRID: usize = 12;
+
+/// `ldpnetv2`: two linear layers with an exact GELU between, a mean to 12x12, and a positional
+/// encoding x + depthwise3x3(x).
+///
+/// The mean is taken before the second linear layer: it commutes with it, and the layer then has a
+/// quarter of the rows.
+pub(crate) struct LdpV2 {
+    first: Linear,
+    second: Linear,
+    positions: Positions,
+    /// Patches along a side of the tower's grid.
+    side: usize,
+    /// Whether the mean is taken; without it every patch is a token.
+    pool: bool,
+}
+
+enum Positions {
+    None,
+    /// Upstream's PEG: a depthwise 3x3 convolution `[d, 3, 3]` with bias, added to its input.
+    Convolution {
+        weight: Vec<f32>,
+        bias: Vec<f32>,
+    },
+    /// A learned table `[T, d]`, added.
+    Table(Vec<f32>),
+}
+
+impl LdpV2 {
+    pub(crate) fn load(
+        variant: Variant,
+        features: usize,
+        width: usize,
+        side: usize,
+        scope: &Scope<'_>,
+    ) -> Result<LdpV2, ModelError> {
+        let mlp = scope.pp("mlp").pp("mlp");
+        let pool = variant != Variant::NoPool;
+        let positions = match variant {
+            Variant::PoolPeg | Variant::NoPool => {
+                let peg = scope.pp("peg").pp("peg").pp(0);
+                Positions::Convolution {
+                    weight: peg.tensor("weight", &[width, 1, 3, 3])?,
+                    bias: peg.vector("bias", width)?,
+                }
+            }
+            Variant::PoolPositions => {
+                Positions::Table(scope.tensor("positions", &[GRID * GRID, width])?)
+            }
+            Variant::Pool => Positions::None,
+            other => return Err(ModelError::NotImplemented(format!("projector {other:?}"))),
+        };
+        Ok(LdpV2 {
+            first: Linear::load(&mlp.pp(0), features, width)?,
+            second: Linear::load(&mlp.pp(2), width, width)?,
+            positions,
+            side,
+            pool,
+        })
+    }
+
+    pub(crate) fn tokens(&self) -> usize {
+        self.grid() * self.grid()
+    }
+
+    fn grid(&self) -> usize {
+        if self.pool { GRID } else { self.side }
+    }
+
+    /// `features`: `[side · side, V]`. Returns `[tokens, d]`.
+    pub(crate) fn forward(&self, compute: &Compute, features: &[f32]) -> Vec<f32> {
+        let (side, grid, width) = (self.side, self.grid(), self.second.outputs());
+        let mut inner = vec![0.0; side * side * width];
+        self.first.forward(compute, features, &mut inner);
+        ops::gelu(compute, &mut inner);
+        if self.pool {
+            let mut pooled = vec![0.0; grid * grid * width];
+            ops::adaptive_mean(compute, &inner, side, side, grid, grid, &mut pooled);
+            inner = pooled;
+        }
+        let mut x = vec![0.0; grid * grid * width];
+        self.second.forward(compute, &inner, &mut x);
+        match &self.positions {
+            Positions::None => {}
+            Positions::Convolution { weight, bias } => {
+                ops::depthwise3x3(compute, &x, grid, grid, weight, Some(bias), 1, &mut inner);
+                ops::add(compute, &mut x, &inner);
+            }
+            Positions::Table(table) => ops::add(compute, &mut x, table),
+        }
+        x
+    }
+
+    pub(crate) fn multiply_adds(&self) -> u64 {
+        (self.side * self.side) as u64 * self.first.multiply_adds()
+            + self.tokens() as u64 * self.second.multiply_adds()
+    }
+}
