@@ -1,0 +1,157 @@
+use std::str::FromStr;
+
+use mobilevlm_checkpoint::{
+    CheckpointError, Config, ConfigFiles, Dtype, Inventory, Tensor, expected_tensors,
+};
+use mobilevlm_processor::{Piece, PieceKind, Tokenizer, TokenizerSettings};
+
+use crate::Error;
+
+/// A released size, for judging a machine before its weights are downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// MobileVLM V2 1.7B.
+    B1_7,
+    /// MobileVLM V2 3B.
+    B3,
+    /// MobileVLM V2 7B.
+    B7,
+}
+
+impl FromStr for Shape {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Shape, Error> {
+        match name.to_ascii_lowercase().as_str() {
+            "1.7b" => Ok(Shape::B1_7),
+            "3b" => Ok(Shape::B3),
+            "7b" => Ok(Shape::B7),
+            _ => Err(Error::Option {
+                name: "random",
+                expected: "1.7b, 3b or 7b",
+                found: name.to_owned(),
+            }),
+        }
+    }
+}
+
+impl Shape {
+    /// The configuration of the release, as far as sizes go.
+    pub(crate) fn config(self) -> Result<Config, CheckpointError> {
+        let (hidden, heads, layers, ffn) = match self {
+            Shape::B1_7 => (2048, 16, 24, 5632),
+            Shape::B3 => (2560, 32, 32, 6912),
+            Shape::B7 => (4096, 32, 32, 11008),
+        };
+        let json = serde_json::json!({
+            "model_type": "mobilevlm",
+            "mm_vision_tower": "openai/clip-vit-large-patch14-336",
+            "mm_projector_type": "ldpnetv2",
+            "image_aspect_ratio": "pad",
+            "hidden_size": hidden,
+            "num_attention_heads": heads,
+            "num_hidden_layers": layers,
+            "intermediate_size": ffn,
+            "vocab_size": 32000,
+        });
+        let json = json.to_string();
+        let files = ConfigFiles {
+            config: json.as_bytes(),
+            ..ConfigFiles::default()
+        };
+        Config::from_json(&files).map_err(|source| CheckpointError::Config {
+            path: "(built in)".into(),
+            source,
+        })
+    }
+}
+
+/// Random float16 weights for every tensor that `config` asks for.
+pub(crate) fn weights(config: &Config) -> Result<Inventory, Error> {
+    let mut inventory = Inventory::default();
+    for (index, (name, shape)) in expected_tensors(config).into_iter().enumerate() {
+        let bytes = shape.iter().product::<usize>() * Dtype::F16.size();
+        let data = halves(index as u64, bytes);
+        let tensor = Tensor::new(Dtype::F16, shape, data.into())
+            .map_err(mobilevlm_model::ModelError::from)?;
+        inventory.insert(name, tensor);
+    }
+    Ok(inventory)
+}
+
+/// `bytes` bytes of float16 numbers with sizes between 1/64 and 1/32 and random signs: small
+/// enough that sums over any layer stay in range, and never subnormal, which would be slow.
+///
+/// Eight xorshift generators (Marsaglia 2003) beside each other fill memory about as fast as it
+/// can be written, so that 13 GB take seconds.
+fn halves(seed: u64, bytes: usize) -> Vec<u8> {
+    const SIGN_AND_FRACTION: u64 = 0x83ff_83ff_83ff_83ff;
+    const EXPONENT: u64 = 0x2400_2400_2400_2400;
+    let odd = |lane: u64| (seed * 8 + lane + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut lanes: [u64; 8] = std::array::from_fn(|lane| odd(lane as u64));
+    let mut data = vec![0; bytes];
+    for chunk in data.chunks_mut(64) {
+        let mut block = [0; 64];
+        for (lane, out) in lanes.iter_mut().zip(block.as_chunks_mut::<8>().0) {
+            *lane ^= *lane << 13;
+            *lane ^= *lane >> 7;
+            *lane ^= *lane << 17;
+            *out = (*lane & SIGN_AND_FRACTION | EXPONENT).to_le_bytes();
+        }
+        chunk.copy_from_slice(&block[..chunk.len()]);
+    }
+    data
+}
+
+/// A vocabulary of `size` pieces for a model that has none: control tokens, bytes, and names that
+/// no text contains.
+pub(crate) fn tokenizer(size: usize) -> Result<Tokenizer, Error> {
+    let control = [
+        ("<unk>", PieceKind::Unknown),
+        ("<s>", PieceKind::Control),
+        ("</s>", PieceKind::Control),
+    ];
+    let control = control
+        .into_iter()
+        .map(|(text, kind)| (text.to_owned(), kind));
+    let bytes = (0..=u8::MAX).map(|byte| (format!("<0x{byte:02X}>"), PieceKind::Byte));
+    let fill = (0..).map(|index| (format!("\u{e000}{index}"), PieceKind::Normal));
+    let pieces = control.chain(bytes).chain(fill).take(size);
+    let pieces = pieces.map(|(text, kind)| Piece {
+        text,
+        score: 0.0,
+        kind,
+    });
+    Ok(Tokenizer::from_pieces(
+        pieces,
+        TokenizerSettings::default(),
+    )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_numbers_are_normal_and_differ() {
+        let data = halves(3, 1000);
+        let exponents = data
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|half| u16::from_le_bytes(*half) & 0x7c00);
+        assert!(exponents.into_iter().all(|exponent| exponent == 0x2400));
+        assert_ne!(data[..500], data[500..]);
+        assert_ne!(data, halves(4, 1000));
+    }
+
+    #[test]
+    fn names_of_shapes() {
+        assert_eq!("1.7B".parse::<Shape>().unwrap(), Shape::B1_7);
+        let error = "2b".parse::<Shape>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "option random: expected 1.7b, 3b or 7b, found 2b"
+        );
+    }
+}
