@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use mobilevlm_checkpoint::{
-    Access, Aspect, Bytes, Checkpoint, Config, Dtype, Inspection, LdpV2, OpenOptions, PieceKind, Projector, Tensor,
-    TokenizerSource, expected_tensors, gguf, safetensors,
+    Access, Aspect, Bytes, Checkpoint, Config, Dtype, Inspection, LdpV2, OpenOptions, PieceKind,
+    Projector, Tensor, TokenizerSource, expected_tensors, gguf, safetensors,
 };
 use mobilevlm_testing::{micro_golden, shared_golden};
 
@@ -193,20 +193,34 @@ fn every_recorded_checkpoint_opens() {
 #[test]
 fn weights_from_torch_archives_give_the_recorded_embeddings() {
     let test = "weights_from_torch_archives_give_the_recorded_embeddings";
-    let Some(path) = shared("gqa-linear", test) else { return };
+    let Some(path) = shared("gqa-linear", test) else {
+        return;
+    };
     let checkpoint = Checkpoint::open(&path, &OpenOptions::default()).unwrap();
-    let (width, hidden) = (checkpoint.config.vision.hidden, checkpoint.config.language.hidden);
+    let (width, hidden) = (
+        checkpoint.config.vision.hidden,
+        checkpoint.config.language.hidden,
+    );
     let scope = checkpoint.tensors.scope("projector");
-    let (weight, bias) = (scope.matrix("weight", hidden, width).unwrap(), scope.vector("bias", hidden).unwrap());
+    let (weight, bias) = (
+        scope.matrix("weight", hidden, width).unwrap(),
+        scope.vector("bias", hidden).unwrap(),
+    );
 
     let reference = std::fs::read(path.with_file_name("reference.safetensors")).unwrap();
     let entries = safetensors::parse(&reference).unwrap();
     let numbers = |name: &str| -> Vec<f32> {
         let entry = entries.iter().find(|entry| entry.name == name).unwrap();
         let data = Bytes::copy_from_slice(&reference[entry.range.clone()]);
-        Tensor::new(entry.dtype, entry.shape.clone(), data).unwrap().to_f32().unwrap()
+        Tensor::new(entry.dtype, entry.shape.clone(), data)
+            .unwrap()
+            .to_f32()
+            .unwrap()
     };
-    let (features, embeds) = (numbers("one-picture.0.vision_features"), numbers("one-picture.0.image_embeds"));
+    let (features, embeds) = (
+        numbers("one-picture.0.vision_features"),
+        numbers("one-picture.0.image_embeds"),
+    );
     assert_eq!(embeds.len(), features.len() / width * hidden);
     let mut row = vec![0.0; width];
     let mut worst = 0.0_f64;
@@ -214,7 +228,8 @@ fn weights_from_torch_archives_give_the_recorded_embeddings() {
         weight.row(output, &mut row);
         for (patch, feature) in features.chunks_exact(width).enumerate() {
             let product = |(&w, &x): (&f32, &f32)| f64::from(w) * f64::from(x);
-            let sum: f64 = row.iter().zip(feature).map(product).sum::<f64>() + f64::from(bias[output]);
+            let sum: f64 =
+                row.iter().zip(feature).map(product).sum::<f64>() + f64::from(bias[output]);
             worst = worst.max((sum - f64::from(embeds[patch * hidden + output])).abs());
         }
     }
@@ -236,7 +251,11 @@ fn weights_are_those_that_the_reference_crate_reads() {
             _ if rest == "lm_head.weight" => rest.to_owned(),
             _ => format!("model.{rest}"),
         };
-        assert_eq!(tensor.data(), theirs.tensor(&stored).unwrap().data(), "{name}");
+        assert_eq!(
+            tensor.data(),
+            theirs.tensor(&stored).unwrap().data(),
+            "{name}"
+        );
     }
 }
 
@@ -244,7 +263,11 @@ fn weights_are_those_that_the_reference_crate_reads() {
 fn an_inspection_sums_up_the_parts() {
     let inspection = Inspection::new(&micro_golden("checkpoint"), &OpenOptions::default());
     assert!(inspection.problems.is_empty(), "{:?}", inspection.problems);
-    let parts: Vec<_> = inspection.parts.iter().map(|part| (part.name, part.tensors, part.parameters)).collect();
+    let parts: Vec<_> = inspection
+        .parts
+        .iter()
+        .map(|part| (part.name, part.tensors, part.parameters))
+        .collect();
     // By hand from the sizes: 2 of 3 blocks of the tower run; ldpnetv2 has 2 linears and a
     // depthwise convolution.
     let tower = 32 + 32 * 3 * 14 * 14 + 145 * 32 + 2 * 32;
@@ -260,14 +283,23 @@ fn an_inspection_sums_up_the_parts() {
             ("language", 3 + 2 * 9, language)
         ]
     );
-    assert!(inspection.parts.iter().all(|part| part.dtypes == [Dtype::F16] && part.bytes == 2 * part.parameters));
+    assert!(
+        inspection
+            .parts
+            .iter()
+            .all(|part| part.dtypes == [Dtype::F16] && part.bytes == 2 * part.parameters)
+    );
 }
 
 #[test]
 fn the_vocabulary_of_a_gguf_file_spells_the_recorded_texts() {
     let test = "the_vocabulary_of_a_gguf_file_spells_the_recorded_texts";
-    let Some(folder) = shared_golden("tokenizer", test) else { return };
-    let Ok(TokenizerSource::Pieces(pieces)) = TokenizerSource::open(&folder.join("llama-spm.gguf"), Access::Map) else {
+    let Some(folder) = shared_golden("tokenizer", test) else {
+        return;
+    };
+    let Ok(TokenizerSource::Pieces(pieces)) =
+        TokenizerSource::open(&folder.join("llama-spm.gguf"), Access::Map)
+    else {
         panic!("no vocabulary")
     };
     assert_eq!(pieces.len(), 32000);
@@ -275,14 +307,21 @@ fn the_vocabulary_of_a_gguf_file_spells_the_recorded_texts() {
         serde_json::from_slice(&std::fs::read(folder.join("cases-llama.json")).unwrap()).unwrap();
     let mut compared = 0;
     for case in cases["texts"].as_array().unwrap() {
-        let ids = case["ids"].as_array().unwrap().iter().map(|id| &pieces[id.as_u64().unwrap() as usize]);
+        let ids = case["ids"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|id| &pieces[id.as_u64().unwrap() as usize]);
         let ids: Vec<_> = ids.collect();
         if ids.iter().any(|piece| piece.kind != PieceKind::Normal) {
             continue;
         }
         let spelt: String = ids.iter().map(|piece| piece.text.as_str()).collect();
         let spelt = spelt.replace('▁', " ");
-        assert_eq!(spelt.strip_prefix(' ').unwrap_or(&spelt), case["decoded"].as_str().unwrap());
+        assert_eq!(
+            spelt.strip_prefix(' ').unwrap_or(&spelt),
+            case["decoded"].as_str().unwrap()
+        );
         compared += 1;
     }
     assert!(compared > 100, "{compared} texts compared");
@@ -292,14 +331,27 @@ fn the_vocabulary_of_a_gguf_file_spells_the_recorded_texts() {
 
 #[test]
 fn the_recorded_gguf_files_list_their_keys_and_tensors() {
-    let Some(folder) = shared_golden("gguf", "the_recorded_gguf_files_list_their_keys_and_tensors") else { return };
+    let Some(folder) = shared_golden(
+        "gguf",
+        "the_recorded_gguf_files_list_their_keys_and_tensors",
+    ) else {
+        return;
+    };
     // README.md there: 3 layers of 9 tensors, embedding, norm and head.
     for (name, tensors) in [("v2-ldpv2-f16.gguf", 30), ("v2-ldpv2-q4_k_m.gguf", 30)] {
         let file = std::fs::read(folder.join(name)).unwrap();
         let gguf = gguf::parse(&file).unwrap();
         assert_eq!(gguf.tensors().len(), tensors, "{name}");
-        assert_eq!(gguf.get("llama.embedding_length"), Some(&gguf::Value::Whole(256)), "{name}");
-        let embedding = gguf.tensors().iter().find(|info| info.name == "token_embd.weight").unwrap();
+        assert_eq!(
+            gguf.get("llama.embedding_length"),
+            Some(&gguf::Value::Whole(256)),
+            "{name}"
+        );
+        let embedding = gguf
+            .tensors()
+            .iter()
+            .find(|info| info.name == "token_embd.weight")
+            .unwrap();
         assert_eq!(embedding.dimensions, [256, 1024], "{name}: fastest first");
         assert_eq!(gguf::pieces(&file, &gguf).unwrap().len(), 1024, "{name}");
     }

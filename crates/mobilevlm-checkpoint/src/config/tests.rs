@@ -104,8 +104,11 @@ fn a_release_says_everything_but_the_tower_which_is_the_preset() {
         (preprocess.aspect, preprocess.image_size),
         (Aspect::Pad, 336)
     );
-    assert_eq!(preprocess.mean, [0.48145466, 0.4578275, 0.40821073_f32]);
-    assert_eq!(preprocess.std, [0.26862954, 0.26130258, 0.27577711_f32]);
+    // As preprocessor_config.json of openai/clip-vit-large-patch14-336 spells them.
+    let mean = [0.48145466, 0.4578275, 0.40821073_f64];
+    let std = [0.26862954, 0.26130258, 0.27577711_f64];
+    assert_eq!(preprocess.mean, mean.map(|value| value as f32));
+    assert_eq!(preprocess.std, std.map(|value| value as f32));
 }
 
 #[test]
