@@ -14,6 +14,7 @@ const VOCABULARY_LIMIT: usize = 64 << 20;
 
 /// A vocabulary, not yet read.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum TokenizerSource {
     /// The bytes of a SentencePiece model (`tokenizer.model`).
     SentencePiece(Bytes),
@@ -34,6 +35,7 @@ pub struct Piece {
 
 /// What a piece is for. The numbers are SentencePiece's and GGUF's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PieceKind {
     /// 1: ordinary text.
     Normal,

@@ -1,3 +1,6 @@
-//! The command `mobilevlm`: arguments, terminal, exit codes; no arithmetic.
+//! The command `mobilevlm`.
 #![forbid(unsafe_code)]
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    mobilevlm_cli::run()
+}

@@ -18,6 +18,7 @@ pub(crate) fn tokenizer(source: &TokenizerSource) -> Result<Tokenizer, Error> {
                 TokenizerSettings::default(),
             )?)
         }
+        _ => Err(Error::NoTokenizer),
     }
 }
 
@@ -28,6 +29,7 @@ fn kind(stored: Stored) -> PieceKind {
         Stored::UserDefined => PieceKind::UserDefined,
         Stored::Unused => PieceKind::Unused,
         Stored::Byte => PieceKind::Byte,
-        Stored::Normal => PieceKind::Normal,
+        // Whatever else a file may hold one day: text.
+        _ => PieceKind::Normal,
     }
 }

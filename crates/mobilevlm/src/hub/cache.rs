@@ -78,6 +78,23 @@ impl Cache {
         models
     }
 
+    /// Downloads that were begun and not finished: file and bytes.
+    pub fn unfinished(&self) -> Vec<(PathBuf, u64)> {
+        let mut files = Vec::new();
+        for repository in names_in(&self.root) {
+            let blobs = self.root.join(&repository).join("blobs");
+            for name in names_in(&blobs)
+                .iter()
+                .filter(|name| name.ends_with(".incomplete"))
+            {
+                let file = blobs.join(name);
+                let bytes = fs::metadata(&file).map_or(0, |found| found.len());
+                files.push((file, bytes));
+            }
+        }
+        files
+    }
+
     fn snapshot_of(&self, id: &ModelId) -> Option<PathBuf> {
         let repository = self.repository(id);
         let commit = match fs::read_to_string(repository.join("refs").join(id.revision())) {
@@ -114,11 +131,9 @@ impl Cache {
         let path = self.repository(id).join("refs").join(id.revision());
         let folder = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(HubError::disk(folder, "create the folder"))?;
-        // Renamed into place: another process reads either the old commit or the new one.
-        let temporary = folder.join(format!(".{}", std::process::id()));
-        fs::write(&temporary, commit)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .map_err(HubError::disk(&path, "write the file"))
+        Ok(mobilevlm_checkpoint::replace_file(&path, |file| {
+            file.write_all(commit.as_bytes())
+        })?)
     }
 }
 

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mobilevlm_checkpoint::CheckpointError;
+
 /// Why a model could not be found or fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -162,6 +164,9 @@ pub enum HubError {
         #[source]
         source: io::Error,
     },
+    /// A small file of the cache could not be written.
+    #[error(transparent)]
+    Write(#[from] CheckpointError),
     /// The progress callback asked to stop.
     #[error("the download was stopped; it goes on where it stopped when asked for again")]
     Cancelled,

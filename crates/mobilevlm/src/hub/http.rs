@@ -91,6 +91,10 @@ impl Http {
         })
     }
 
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// The address of `path`, which begins with `/`, on the endpoint.
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.endpoint)

@@ -65,6 +65,16 @@ impl Hub {
         })
     }
 
+    /// The server that has more models.
+    pub fn endpoint(&self) -> &str {
+        self.http.endpoint()
+    }
+
+    /// Whether the network is out of bounds.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// The cache on this machine.
     pub fn cache(&self) -> &Cache {
         &self.cache

@@ -590,6 +590,79 @@ fn an_index_brings_the_files_that_it_names() {
     assert_eq!(scene.hub().cache().find(&id("org/sharded")), Some(path));
 }
 
+/// A safetensors file with the language model's head and nothing else.
+fn weights_without_tower() -> Vec<u8> {
+    let header = br#"{"lm_head.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}"#;
+    [&(header.len() as u64).to_le_bytes()[..], header, &[0; 4]].concat()
+}
+
+#[test]
+fn a_model_without_a_tower_brings_the_one_that_it_names() {
+    let scene = Scene::new();
+    for (name, content) in [
+        (
+            "v1/model/config.json",
+            &br#"{"model_type": "mobilevlm", "mm_vision_tower": "clip/tower"}"#[..],
+        ),
+        ("v1/model/tokenizer.model", b"t"),
+        ("v1/model/model.safetensors", &weights_without_tower()),
+        ("clip/tower/config.json", b"{}"),
+        ("clip/tower/preprocessor_config.json", b"{}"),
+        ("clip/tower/pytorch_model.bin", b"tower"),
+    ] {
+        scene.server.add(name, content);
+    }
+    let model = scene.hub().pull(&id("v1/model"), &mut go_on).unwrap();
+    let tower = scene.hub().cached_tower(&model).unwrap();
+    assert_eq!(fs::read(tower.join("pytorch_model.bin")).unwrap(), b"tower");
+    assert!(tower.join("preprocessor_config.json").exists());
+    // The tower is no model to talk to.
+    let models: Vec<String> = scene
+        .hub()
+        .cache()
+        .models()
+        .iter()
+        .map(|model| model.id.to_string())
+        .collect();
+    assert_eq!(models, ["v1/model"]);
+
+    // A run that stopped between the two is completed by the next.
+    fs::remove_dir_all(scene.folder.path().join("models--clip--tower")).unwrap();
+    scene.hub().resolve("v1/model", &mut go_on).unwrap();
+    assert_eq!(scene.hub().cached_tower(&model), Some(tower));
+}
+
+#[test]
+fn a_model_with_its_tower_inside_brings_no_other() {
+    let scene = Scene::new();
+    let golden = mobilevlm_testing::micro_golden("checkpoint");
+    for name in [
+        "config.json",
+        "vision_config.json",
+        "tokenizer.model",
+        "model.safetensors",
+    ] {
+        scene.server.add(
+            &format!("v2/model/{name}"),
+            &fs::read(golden.join(name)).unwrap(),
+        );
+    }
+    let config = fs::read_to_string(golden.join("config.json")).unwrap();
+    assert!(
+        config.contains("mm_vision_tower"),
+        "this set cannot show anything"
+    );
+    let model = scene.hub().pull(&id("v2/model"), &mut go_on).unwrap();
+    assert_eq!(scene.hub().cached_tower(&model), None);
+    assert!(
+        scene
+            .server
+            .requests("")
+            .iter()
+            .all(|request| request.path.contains("v2/model"))
+    );
+}
+
 #[test]
 fn progress_ends_at_the_total() {
     let scene = Scene::new();

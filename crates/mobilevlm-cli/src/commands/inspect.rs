@@ -1,0 +1,216 @@
+//! `mobilevlm inspect`: what a model consists of and what is wrong with it.
+
+use std::io::{self, Write};
+
+use mobilevlm_checkpoint::{
+    Aspect, Config, Inspection, LdpV2, OpenOptions, Part, Projector, Tensor,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::args::InspectArgs;
+use crate::error::{CliError, chain};
+use crate::plan::{self, Network};
+use crate::terminal::{Terminal, print_json};
+
+pub(crate) fn run(args: &InspectArgs, terminal: Terminal) -> Result<(), CliError> {
+    let found = plan::find_model(args.model.as_deref(), Network::Allowed, terminal)?;
+    let options = OpenOptions {
+        vision_tower: args.vision_tower.clone(),
+        tower_cache: found.tower_cache,
+        ..OpenOptions::default()
+    };
+    let inspection = Inspection::new(&found.path, &options);
+    let problems: Vec<String> = inspection
+        .problems
+        .iter()
+        .map(|problem| chain(problem))
+        .collect();
+    if args.json {
+        print_json(&in_json(&found.name, &inspection, &problems))?;
+    } else {
+        print(&found.name, &inspection, &problems)?;
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::Failed(format!("{} cannot be used", found.name))),
+    }
+}
+
+#[derive(Serialize)]
+struct TensorJson<'a> {
+    name: &'a str,
+    dtype: &'static str,
+    shape: &'a [usize],
+    bytes: usize,
+    file: Option<String>,
+}
+
+impl<'a> TensorJson<'a> {
+    fn new((name, tensor): (&'a str, &'a Tensor)) -> TensorJson<'a> {
+        TensorJson {
+            name,
+            dtype: tensor.dtype().name(),
+            shape: tensor.shape(),
+            bytes: tensor.data().len(),
+            file: tensor.file().map(|file| file.display().to_string()),
+        }
+    }
+}
+
+fn in_json(name: &str, inspection: &Inspection, problems: &[String]) -> Value {
+    let part = |part: &Part| {
+        json!({
+            "name": part.name,
+            "tensors": part.tensors,
+            "parameters": part.parameters,
+            "bytes": part.bytes,
+            "dtypes": part.dtypes.iter().map(|dtype| dtype.name()).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "model": name,
+        "usable": problems.is_empty(),
+        "problems": problems,
+        "config": inspection.config.as_ref().map(config_json),
+        "tokenizer": inspection.tokenizer.is_some(),
+        "files": inspection.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+        "parts": inspection.parts.iter().map(part).collect::<Vec<_>>(),
+        "tensors": inspection.tensors.iter().map(TensorJson::new).collect::<Vec<_>>(),
+    })
+}
+
+fn config_json(config: &Config) -> Value {
+    let Config {
+        vision,
+        language,
+        preprocess,
+        ..
+    } = config;
+    json!({
+        "layout": format!("{:?}", config.layout).to_lowercase(),
+        "projector": projector_name(config.projector),
+        "vision_tower": config.tower_name,
+        "vision": {
+            "image_size": vision.image_size,
+            "patch_size": vision.patch_size,
+            "patches": vision.patches(),
+            "hidden": vision.hidden,
+            "heads": vision.heads,
+            "ffn": vision.ffn,
+            "layers": vision.layers,
+            "blocks_to_run": vision.blocks_to_run,
+        },
+        "language": {
+            "hidden": language.hidden,
+            "heads": language.heads,
+            "kv_heads": language.kv_heads,
+            "head_dim": language.head_dim,
+            "ffn": language.ffn,
+            "layers": language.layers,
+            "vocab": language.vocab,
+            "context": language.context,
+            "rms_eps": language.rms_eps,
+            "rope_theta": language.rope_theta,
+            "tied": language.tied,
+        },
+        "preprocess": {
+            "aspect": format!("{:?}", preprocess.aspect).to_lowercase(),
+            "image_size": preprocess.image_size,
+            "mean": preprocess.mean,
+            "std": preprocess.std,
+        },
+    })
+}
+
+fn print(name: &str, inspection: &Inspection, problems: &[String]) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{name}\n")?;
+    if let Some(config) = &inspection.config {
+        let Config {
+            vision,
+            language,
+            preprocess,
+            ..
+        } = config;
+        writeln!(
+            out,
+            "vision     {0} x {0} pixels, {1} patches; width {2}, {3} heads, {4} of {5} layers are read",
+            vision.image_size,
+            vision.patches(),
+            vision.hidden,
+            vision.heads,
+            vision.blocks_to_run,
+            vision.layers
+        )?;
+        writeln!(out, "projector  {}", projector_name(config.projector))?;
+        writeln!(
+            out,
+            "language   width {}, {} layers, {} heads ({} for keys and values) of {}; {} pieces, context {}",
+            language.hidden,
+            language.layers,
+            language.heads,
+            language.kv_heads,
+            language.head_dim,
+            language.vocab,
+            language.context
+        )?;
+        let aspect = if preprocess.aspect == Aspect::Pad {
+            "padded"
+        } else {
+            "cropped"
+        };
+        writeln!(out, "pictures   {aspect} to a square")?;
+    }
+    writeln!(
+        out,
+        "tokenizer  {}\n",
+        if inspection.tokenizer.is_some() {
+            "there"
+        } else {
+            "missing"
+        }
+    )?;
+    writeln!(
+        out,
+        "{:<10} {:>8} {:>14} {:>10}  stored as",
+        "part", "tensors", "parameters", "MB"
+    )?;
+    for part in &inspection.parts {
+        let dtypes: Vec<&str> = part.dtypes.iter().map(|dtype| dtype.name()).collect();
+        writeln!(
+            out,
+            "{:<10} {:>8} {:>14} {:>10.1}  {}",
+            part.name,
+            part.tensors,
+            part.parameters,
+            part.bytes as f64 / 1e6,
+            dtypes.join(", ")
+        )?;
+    }
+    writeln!(out)?;
+    for file in &inspection.files {
+        writeln!(out, "{}", file.display())?;
+    }
+    for problem in problems {
+        writeln!(out, "\nproblem: {problem}")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// As `mm_projector_type` and `mm_projector_variant` name it.
+fn projector_name(projector: Projector) -> String {
+    match projector {
+        Projector::Linear => "linear".to_owned(),
+        Projector::Mlp { depth } => format!("mlp{depth}x_gelu"),
+        Projector::LdpNet => "ldpnet".to_owned(),
+        Projector::LdpNetV2(variant) => match variant {
+            LdpV2::PoolPeg => "ldpnetv2".to_owned(),
+            LdpV2::NoPool => "ldpnetv2, no-pool".to_owned(),
+            LdpV2::Pool => "ldpnetv2, pool".to_owned(),
+            LdpV2::PoolPositions => "ldpnetv2, pool+positions".to_owned(),
+            _ => "ldpnetv2".to_owned(),
+        },
+        _ => "unknown".to_owned(),
+    }
+}

@@ -1,0 +1,14 @@
+//! The verbs, one file each.
+
+pub(crate) mod ask;
+pub(crate) mod bench;
+pub(crate) mod chat;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+mod each;
+pub(crate) mod inspect;
+pub(crate) mod man;
+pub(crate) mod pull;
+pub(crate) mod tokenize;
+pub(crate) mod use_model;
+pub(crate) mod verify;

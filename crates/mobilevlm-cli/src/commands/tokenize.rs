@@ -1,0 +1,50 @@
+//! `mobilevlm tokenize`: the tokens of a text.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use mobilevlm_processor::Tokenizer;
+use serde::Serialize;
+
+use crate::args::TokenizeArgs;
+use crate::error::CliError;
+use crate::plan::{self, Network};
+use crate::terminal::{Terminal, print_json};
+
+#[derive(Serialize)]
+struct Tokens<'a> {
+    ids: &'a [u32],
+    pieces: Vec<&'a str>,
+}
+
+pub(crate) fn run(args: &TokenizeArgs, terminal: Terminal) -> Result<(), CliError> {
+    let found = plan::find_model(args.model.as_deref(), Network::Allowed, terminal)?;
+    let tokenizer = tokenizer_of(&found.path)?;
+    let ids = if args.control {
+        tokenizer.encode(&args.text)
+    } else {
+        tokenizer.encode_literal(&args.text)
+    };
+    let pieces = ids
+        .iter()
+        .map(|&id| tokenizer.piece(id).unwrap_or_default())
+        .collect();
+    if args.json {
+        return print_json(&Tokens { ids: &ids, pieces });
+    }
+    let mut out = io::stdout().lock();
+    for (id, piece) in ids.iter().zip(pieces) {
+        writeln!(out, "{id:6} {piece}")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// The tokenizer alone: weights need not be there.
+fn tokenizer_of(model: &Path) -> Result<Tokenizer, CliError> {
+    let path = match model.is_dir() {
+        true => model.join("tokenizer.model"),
+        false => model.with_file_name("tokenizer.model"),
+    };
+    let file = std::fs::read(&path).map_err(CliError::read(&path))?;
+    Ok(Tokenizer::from_sentencepiece(&file).map_err(mobilevlm::Error::from)?)
+}
