@@ -113,8 +113,9 @@ proptest! {
         turns in proptest::collection::vec((0_usize..3, "[^<]{0,20}", "[^<]{1,20}"), 1..4),
         open in any::<bool>(),
         plain in any::<bool>(),
+        legacy in any::<bool>(),
     ) {
-        let tokenizer = tokenizer();
+        let tokenizer = tokenizer().with_legacy(legacy);
         let template = if plain { Template::plain() } else { Template::v1() };
         let mut turns: Vec<Turn<'_>> = turns
             .iter()

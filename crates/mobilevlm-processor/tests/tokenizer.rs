@@ -265,3 +265,22 @@ fn an_id_beyond_the_vocabulary_gives_nothing() {
     );
     assert_eq!(tokenizer.piece(384), None);
 }
+
+/// Recorded with `LlamaTokenizer.from_pretrained(golden/checkpoint, legacy=False)`, transformers
+/// 4.33.1: text, ids, decoded, and decoded with special tokens.
+#[test]
+fn without_the_legacy_rule_only_the_first_stretch_gets_a_space() {
+    let tokenizer = open(&micro_golden("checkpoint/tokenizer.model")).with_legacy(false);
+    let cases: [(&str, &[u32], &str, &str); 5] = [
+        ("", &[1], "", "<s>"),
+        ("a</s>b", &[1, 264, 2, 361], "ab", "<s> a</s>b"),
+        ("</s> b", &[1, 2, 268], "b", "<s></s> b"),
+        ("a </s>\n", &[1, 264, 346, 2, 13], "a \n", "<s> a </s>\n"),
+        (" a", &[1, 346, 264], " a", "<s>  a"),
+    ];
+    for (text, ids, decoded, with_special) in cases {
+        assert_eq!(tokenizer.encode(text), ids, "{text:?}");
+        assert_eq!(tokenizer.decode(ids, true), decoded, "{text:?}");
+        assert_eq!(tokenizer.decode(ids, false), with_special, "{text:?}");
+    }
+}

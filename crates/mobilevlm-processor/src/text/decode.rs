@@ -35,9 +35,10 @@ pub struct DecodeStream {
 
 impl DecodeStream {
     pub(super) fn new(tokenizer: Tokenizer) -> Self {
+        let decoder = tokenizer.decoder();
         Self {
             tokenizer,
-            decoder: Decoder::default(),
+            decoder,
             at_start: true,
         }
     }
@@ -76,18 +77,28 @@ impl DecodeStream {
 }
 
 /// The SentencePiece library's decoding, piece by piece.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Decoder {
     /// Bytes of a character that is not complete yet.
     pending: [u8; 4],
     pending_length: usize,
     /// Whether any text was written, or bytes are pending.
     wrote: bool,
-    /// Whether a leading space was taken away; it happens once.
-    took_space: bool,
+    /// Whether a leading space is still to be taken away, if the next piece has one.
+    takes_space: bool,
 }
 
 impl Decoder {
+    /// `takes_space`: whether one leading space is taken away, as where encoding puts one there.
+    pub(super) fn new(takes_space: bool) -> Self {
+        Self {
+            pending: [0; 4],
+            pending_length: 0,
+            wrote: false,
+            takes_space,
+        }
+    }
+
     /// What `LlamaTokenizer` makes of the first piece: it removes a leading space itself, so that
     /// the library may remove a second one, from this piece or the next.
     pub(super) fn first_piece(&mut self, vocabulary: &Vocabulary, id: u32, out: &mut String) {
@@ -119,10 +130,9 @@ impl Decoder {
             }
             PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused => {
                 self.finish(out);
-                let at_start = !self.wrote && !self.took_space;
                 let inner = match text.strip_prefix(SPACE) {
-                    Some(inner) if at_start && vocabulary.settings().dummy_prefix => {
-                        self.took_space = true;
+                    Some(inner) if self.takes_space && !self.wrote => {
+                        self.takes_space = false;
                         inner
                     }
                     _ => text,

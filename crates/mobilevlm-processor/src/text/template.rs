@@ -75,7 +75,7 @@ impl Template {
     /// The prompt as items. What was typed is literal: `<image>` and `</s>` in it are characters.
     pub fn encode(&self, tokenizer: &Tokenizer, turns: &[Turn<'_>]) -> Vec<PromptItem> {
         let mut items = vec![PromptItem::Token(tokenizer.bos())];
-        encode_parts(tokenizer, self.parts(turns), &mut items);
+        encode_parts(tokenizer, self.parts(turns), true, &mut items);
         items
     }
 
@@ -87,7 +87,7 @@ impl Template {
         let mut parts = Vec::new();
         self.push_turn(turn, &mut parts);
         let mut items = Vec::new();
-        encode_parts(tokenizer, parts, &mut items);
+        encode_parts(tokenizer, parts, false, &mut items);
         items
     }
 
@@ -131,11 +131,17 @@ enum Part<'a> {
 }
 
 /// Texts that follow each other are encoded as one stretch, as upstream encodes the whole prompt.
-fn encode_parts(tokenizer: &Tokenizer, parts: Vec<Part<'_>>, items: &mut Vec<PromptItem>) {
+/// `first`: whether the parts begin a prompt, rather than follow `</s>`.
+fn encode_parts(
+    tokenizer: &Tokenizer,
+    parts: Vec<Part<'_>>,
+    mut first: bool,
+    items: &mut Vec<PromptItem>,
+) {
     let mut stretch = String::new();
     let mut ids = Vec::new();
-    let mut flush = |stretch: &mut String, items: &mut Vec<PromptItem>| {
-        tokenizer.append_pieces(stretch, &mut ids);
+    let mut flush = |stretch: &mut String, first: bool, items: &mut Vec<PromptItem>| {
+        tokenizer.append_stretch(stretch, first, &mut ids);
         items.extend(ids.drain(..).map(PromptItem::Token));
         stretch.clear();
     };
@@ -143,14 +149,16 @@ fn encode_parts(tokenizer: &Tokenizer, parts: Vec<Part<'_>>, items: &mut Vec<Pro
         match part {
             Part::Text(text) => stretch.push_str(text),
             Part::Picture => {
-                flush(&mut stretch, items);
+                flush(&mut stretch, first, items);
                 items.push(PromptItem::Picture);
+                first = true;
             }
             Part::End => {
-                flush(&mut stretch, items);
+                flush(&mut stretch, first, items);
                 items.push(PromptItem::Token(tokenizer.eos()));
+                first = false;
             }
         }
     }
-    flush(&mut stretch, items);
+    flush(&mut stretch, first, items);
 }

@@ -11,7 +11,7 @@ use super::{TokenizerError, bpe};
 pub(super) const IMAGE: &str = "<image>";
 
 /// Text to ids and back as upstream's tokenizer does it: `LlamaTokenizer` of transformers 4.33.1
-/// (the slow one, `legacy=True`) over the SentencePiece library 0.1.99. Cloning is cheap.
+/// (the slow one) over the SentencePiece library 0.1.99. Cloning is cheap.
 ///
 /// ```no_run
 /// let file = std::fs::read("tokenizer.model")?;
@@ -24,6 +24,7 @@ pub(super) const IMAGE: &str = "<image>";
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     vocabulary: Arc<Vocabulary>,
+    legacy: bool,
 }
 
 /// One place of a prompt.
@@ -42,9 +43,7 @@ impl Tokenizer {
     /// A file that is damaged, is no SentencePiece model, or asks for something else than BPE
     /// with the settings of LLaMA's family.
     pub fn from_sentencepiece(file: &[u8]) -> Result<Self, TokenizerError> {
-        Ok(Self {
-            vocabulary: Arc::new(model_file::read(file)?),
-        })
+        Ok(Self::new(model_file::read(file)?))
     }
 
     /// Takes pieces in the order of their ids, as a GGUF file holds them.
@@ -60,13 +59,33 @@ impl Tokenizer {
         for piece in pieces {
             builder.push(&piece.text, piece.score, piece.kind)?;
         }
-        Ok(Self {
-            vocabulary: Arc::new(builder.build(settings)?),
-        })
+        Ok(Self::new(builder.build(settings)?))
+    }
+
+    fn new(vocabulary: Vocabulary) -> Self {
+        Self {
+            vocabulary: Arc::new(vocabulary),
+            legacy: true,
+        }
+    }
+
+    /// The same tokenizer with or without the legacy rule; it begins with it, as upstream does.
+    ///
+    /// With it, each stretch of a text between control tokens is encoded as if a space stood
+    /// before it; without it only the first one. A checkpoint's `tokenizer_config.json` decides
+    /// with its key `legacy`, and the rule holds where the key is absent.
+    pub fn with_legacy(self, legacy: bool) -> Self {
+        Self { legacy, ..self }
     }
 
     pub(super) fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
+    }
+
+    /// Decodes as `LlamaTokenizer` has the library do it: without the legacy rule it switches off
+    /// the model's dummy prefix, and with it the removal of a space.
+    pub(super) fn decoder(&self) -> Decoder {
+        Decoder::new(self.legacy && self.vocabulary.settings().dummy_prefix)
     }
 
     /// How many pieces there are; ids are below it.
@@ -90,8 +109,7 @@ impl Tokenizer {
     }
 
     /// The ids of `text` as upstream gives them: `<s>` in front, and `<s>`, `</s>`, `<unk>` inside
-    /// the text are control tokens. Each stretch between them is encoded as if a space stood
-    /// before it (the legacy rule).
+    /// the text are control tokens. [`Tokenizer::with_legacy`] says how what follows them begins.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = vec![self.bos()];
         self.append(text, &mut ids);
@@ -101,14 +119,14 @@ impl Tokenizer {
     /// The ids of `text` with `<s>` in front and nothing in the text taken for a control token.
     pub fn encode_literal(&self, text: &str) -> Vec<u32> {
         let mut ids = vec![self.bos()];
-        self.append_pieces(text, &mut ids);
+        self.append_stretch(text, true, &mut ids);
         ids
     }
 
     /// The ids of `text` as the SentencePiece library alone gives them.
     pub fn encode_pieces(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
-        self.append_pieces(text, &mut ids);
+        self.append_pieces(text, self.vocabulary.settings().dummy_prefix, &mut ids);
         ids
     }
 
@@ -151,7 +169,7 @@ impl Tokenizer {
     /// The text of `ids` as the SentencePiece library alone gives it.
     pub fn decode_pieces(&self, ids: &[u32]) -> String {
         let mut out = String::new();
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::new(self.vocabulary.settings().dummy_prefix);
         for &id in ids {
             decoder.piece(&self.vocabulary, id, &mut out);
         }
@@ -168,18 +186,18 @@ impl Tokenizer {
     fn decode_with_special(&self, ids: &[u32], out: &mut String) {
         let vocabulary = &*self.vocabulary;
         let mut stretch = String::new();
-        let mut decoder = Decoder::default();
+        let mut decoder = self.decoder();
         let mut after_special = false;
         for (i, &id) in ids.iter().enumerate() {
             if vocabulary.is_special(id) {
                 decoder.finish(&mut stretch);
-                if !after_special && i > 0 {
+                if !after_special && i > 0 && self.legacy {
                     out.push(' ');
                 }
                 out.push_str(&stretch);
                 out.push_str(vocabulary.text(id).unwrap_or_default());
                 stretch.clear();
-                decoder = Decoder::default();
+                decoder = self.decoder();
             } else if i == 0 {
                 decoder.first_piece(vocabulary, id, &mut stretch);
             } else {
@@ -206,7 +224,7 @@ impl Tokenizer {
             });
             match special {
                 Some((id, length)) => {
-                    self.append_pieces(&text[start..at], ids);
+                    self.append_stretch(&text[start..at], start == 0, ids);
                     ids.push(id);
                     at += length;
                     start = at;
@@ -214,16 +232,27 @@ impl Tokenizer {
                 None => at += character.len_utf8(),
             }
         }
-        self.append_pieces(&text[start..], ids);
+        self.append_stretch(&text[start..], start == 0, ids);
     }
 
-    /// Appends one stretch: the normaliser's part (the space in front, U+2581 for spaces) and BPE.
-    pub(super) fn append_pieces(&self, text: &str, ids: &mut Vec<u32>) {
+    /// Appends a stretch without control tokens; `first` if it begins a text, which is a prompt
+    /// or what lies between two pictures. Source: `LlamaTokenizer.tokenize`.
+    pub(super) fn append_stretch(&self, text: &str, first: bool, ids: &mut Vec<u32>) {
+        let prefix = if self.legacy {
+            self.vocabulary.settings().dummy_prefix
+        } else {
+            first
+        };
+        self.append_pieces(text, prefix, ids);
+    }
+
+    /// The normaliser's part (a space in front, U+2581 for spaces), and BPE.
+    fn append_pieces(&self, text: &str, prefix: bool, ids: &mut Vec<u32>) {
         if text.is_empty() {
             return;
         }
         let mut normalised = String::with_capacity(text.len() + text.len() / 2);
-        if self.vocabulary.settings().dummy_prefix {
+        if prefix {
             normalised.push(SPACE);
         }
         normalised.extend(text.chars().map(|c| if c == ' ' { SPACE } else { c }));
