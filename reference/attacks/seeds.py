@@ -185,6 +185,6 @@ def bmps():
     return {
         "rgb.bmp": (bmp(3, 2, 24, bytes(range(24))), "24 bits"),
         "palette.bmp": (bmp(5, -3, 4, bytes(range(12)), palette=grey, colours=16), "palette of 4 bits, top row first"),
-        "rle8.bmp": (bmp(6, 2, 8, b"\x04\x03\x00\x02\x00\x00\x00\x04\x01\x02\x03\x04\x02\x05\x00\x01", 1, palette=grey, colours=16), "run lengths, 8 bits"),
+        "rle8.bmp": (bmp(6, 2, 8, b"\x04\x03\x02\x05\x00\x00\x00\x04\x01\x02\x03\x04\x02\x05\x00\x01", 1, palette=grey, colours=16), "run lengths, 8 bits"),
         "masks.bmp": (bmp(2, 2, 16, bytes(range(8)), 3, masks=struct.pack("<III", 0xF800, 0x7E0, 0x1F)), "16 bits with masks"),
     }

@@ -270,10 +270,11 @@ impl<'de> Visitor<'de> for EntryVisitor {
                 "shape" => shape.replace(map.next_value::<Sizes>()?.0).is_some(),
                 "data_offsets" => offsets.replace(map.next_value::<[usize; 2]>()?).is_some(),
                 other => {
-                    return Err(de::Error::unknown_field(
-                        other,
-                        &["dtype", "shape", "data_offsets"],
-                    ));
+                    // Quoted with escapes, unlike serde's own wording: a terminal may show it.
+                    return Err(de::Error::custom(format_args!(
+                        "tensor {:?}: expected dtype, shape and data_offsets, found {other:?}",
+                        self.name
+                    )));
                 }
             };
             if repeated {

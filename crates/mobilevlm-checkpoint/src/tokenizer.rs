@@ -14,7 +14,6 @@ const VOCABULARY_LIMIT: usize = 64 << 20;
 
 /// A vocabulary, not yet read.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum TokenizerSource {
     /// The bytes of a SentencePiece model (`tokenizer.model`).
     SentencePiece(Bytes),
@@ -35,7 +34,6 @@ pub struct Piece {
 
 /// What a piece is for. The numbers are SentencePiece's and GGUF's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum PieceKind {
     /// 1: ordinary text.
     Normal,

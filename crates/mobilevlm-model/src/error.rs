@@ -7,9 +7,6 @@ pub enum ModelError {
     /// A tensor is missing or has another shape than the configuration says.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// The configuration asks for something that this crate does not compute.
-    #[error("{0} is not implemented")]
-    NotImplemented(String),
     /// The pixels given to the vision tower are not one picture of its size.
     #[error(
         "a picture for this vision tower has 3 x {side} x {side} values, found {found}: prepare it with image size {side}"

@@ -18,7 +18,6 @@ pub(crate) fn tokenizer(source: &TokenizerSource) -> Result<Tokenizer, Error> {
                 TokenizerSettings::default(),
             )?)
         }
-        _ => Err(Error::NoTokenizer),
     }
 }
 
@@ -29,7 +28,6 @@ fn kind(stored: Stored) -> PieceKind {
         Stored::UserDefined => PieceKind::UserDefined,
         Stored::Unused => PieceKind::Unused,
         Stored::Byte => PieceKind::Byte,
-        // Whatever else a file may hold one day: text.
-        _ => PieceKind::Normal,
+        Stored::Normal => PieceKind::Normal,
     }
 }

@@ -1,6 +1,8 @@
 //! `cargo xtask hostile`: gives every parser input that was made to do harm.
 //!
 //! - `parsers`: what is attacked, how much memory each may take, what its samples are
+//! - `targets`: gives a parser bytes and uses what it accepts
+//! - `pictures`: what a picture declares, which its limit depends on
 //! - `cases`: the inputs, each made from its number and the seed alone
 //! - `generated`: inputs that are too large to keep in `attacks/`
 //! - `worker`: gives the inputs to a parser, in a process of its own
@@ -17,8 +19,10 @@ mod broken;
 mod cases;
 mod generated;
 mod parsers;
+mod pictures;
 mod report;
 mod supervisor;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod worker;

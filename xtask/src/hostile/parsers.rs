@@ -1,11 +1,9 @@
 //! What is attacked: every function that reads bytes from strangers.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
-
-use mobilevlm_processor::Tokenizer;
 
 use super::generated::{self, Generated};
+use super::{pictures, targets};
 use crate::steps::workspace;
 
 /// One parser under attack.
@@ -15,43 +13,75 @@ pub(super) struct Parser {
     /// The name of its folders in `attacks/`.
     folder: &'static str,
     /// Parses; the message of an error, or `Ok` for a result.
-    pub(super) parse: fn(&[u8]) -> Result<(), String>,
+    pub(super) parse: targets::Target,
     /// How many bytes it may hold at once for this input.
     pub(super) limit: fn(&[u8]) -> u64,
     /// Makes checksums right again, so that a mutation reaches what lies behind them.
     pub(super) repair: Option<fn(&mut [u8])>,
-    /// Inputs too large for the corpus, by name.
+    /// Inputs too large for the corpus.
     pub(super) generated: &'static [Generated],
+    /// Further samples: files of the micro set.
+    golden: &'static [&'static str],
 }
 
 /// Every parser of the workspace.
 pub(super) fn all() -> Vec<Parser> {
+    let parsers = [
+        Parser::new("safetensors", targets::safetensors).generated(generated::SAFETENSORS),
+        Parser::new("torch-zip", targets::torch),
+        Parser::new("torch-legacy", targets::torch).generated(generated::TORCH_LEGACY),
+        Parser::new("gguf", targets::gguf).generated(generated::GGUF),
+        Parser::new("tokenizer-model", targets::tokenizer_model)
+            .generated(generated::PROTOBUF)
+            .golden(&["checkpoint/tokenizer.model"]),
+        Parser::new("text", targets::text).generated(generated::TEXT),
+        Parser::new("config-json", targets::config).generated(generated::JSON),
+        Parser::new("vision-json", targets::vision_config).generated(generated::JSON),
+        Parser::new("preprocessor-json", targets::preprocessor_config).generated(generated::JSON),
+        Parser::new("index-json", targets::index).generated(generated::JSON),
+        Parser::new("checkpoint-folder", targets::checkpoint_folder)
+            .generated(generated::JSON)
+            .golden(&["checkpoint/config.json"]),
+        Parser {
+            repair: Some(pictures::repair_png),
+            ..picture("png", |f| limit(f, pictures::png(f)))
+        }
+        .golden(&["images/c.png"]),
+        picture("jpeg", |file| limit(file, pictures::jpeg(file))).golden(&["images/d.jpg"]),
+        picture("webp", |file| limit(file, pictures::webp(file))),
+        picture("gif", |file| limit(file, pictures::gif(file))),
+        picture("bmp", |file| limit(file, pictures::bmp(file))),
+    ];
     #[cfg(feature = "broken-parser")]
-    let broken = super::broken::parsers();
-    #[cfg(not(feature = "broken-parser"))]
-    let broken = [];
-    [
-        Parser::new("tokenizer-model", tokenizer_model).generated(generated::PROTOBUF),
-        Parser::new("text", text).generated(generated::TEXT),
-    ]
-    .into_iter()
-    .chain(broken)
-    .collect()
+    let parsers = parsers.into_iter().chain(super::broken::parsers());
+    parsers.into_iter().collect()
+}
+
+fn picture(name: &'static str, limit: fn(&[u8]) -> u64) -> Parser {
+    Parser {
+        limit,
+        ..Parser::new(name, targets::picture)
+    }
 }
 
 /// What every input may cost beyond its own length, in bytes.
 const ALLOWANCE: u64 = 16 << 20;
 
+fn limit(file: &[u8], declared: Option<(u64, u64)>) -> u64 {
+    file.len() as u64 + ALLOWANCE + pictures::cost(file, declared)
+}
+
 impl Parser {
-    pub(super) fn new(name: &'static str, parse: fn(&[u8]) -> Result<(), String>) -> Self {
-        let limit = |file: &[u8]| file.len() as u64 + ALLOWANCE;
+    /// A parser whose samples and attacks lie in the folders called `name`.
+    pub(super) fn new(name: &'static str, parse: targets::Target) -> Self {
         Self {
             name,
             folder: name,
             parse,
-            limit,
+            limit: |file| limit(file, None),
             repair: None,
             generated: &[],
+            golden: &[],
         }
     }
 
@@ -60,15 +90,25 @@ impl Parser {
         Self { generated, ..self }
     }
 
+    /// Also starts from these files of the micro set.
+    fn golden(self, golden: &'static [&'static str]) -> Self {
+        Self { golden, ..self }
+    }
+
     /// Takes the samples of another parser.
     #[cfg(feature = "broken-parser")]
     pub(super) fn samples(self, folder: &'static str) -> Self {
         Self { folder, ..self }
     }
 
-    /// The valid samples, sorted by name.
+    /// The valid samples, sorted by name, then those of the micro set.
     pub(super) fn seeds(&self) -> std::io::Result<Vec<(String, Vec<u8>)>> {
-        files(workspace().join("attacks/seeds").join(self.folder))
+        let mut seeds = files(workspace().join("attacks/seeds").join(self.folder))?;
+        for name in self.golden {
+            let path = workspace().join("golden").join(name);
+            seeds.push((format!("golden/{name}"), std::fs::read(path)?));
+        }
+        Ok(seeds)
     }
 
     /// The hostile files, sorted by name.
@@ -84,57 +124,9 @@ fn files(folder: PathBuf) -> std::io::Result<Vec<(String, Vec<u8>)>> {
     }
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        files.push((
-            entry.file_name().to_string_lossy().into_owned(),
-            std::fs::read(entry.path())?,
-        ));
+        let name = entry.file_name().to_string_lossy().into_owned();
+        files.push((name, std::fs::read(entry.path())?));
     }
     files.sort();
     Ok(files)
-}
-
-fn message(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-/// What is accepted must also encode and decode.
-fn tokenizer_model(file: &[u8]) -> Result<(), String> {
-    let tokenizer = Tokenizer::from_sentencepiece(file).map_err(message)?;
-    let ids = tokenizer.encode("a</s>ab c\u{2581}\u{1f600}\n<s>");
-    tokenizer.decode(&ids, false);
-    tokenizer.decode(&[0, 1, 2, 3, u32::MAX], true);
-    Ok(())
-}
-
-/// Text that someone typed, and ids that a model might say.
-fn text(file: &[u8]) -> Result<(), String> {
-    static MICRO: OnceLock<Tokenizer> = OnceLock::new();
-    let tokenizer = MICRO.get_or_init(|| {
-        let file = std::fs::read(workspace().join("golden/checkpoint/tokenizer.model"));
-        Tokenizer::from_sentencepiece(&file.expect("the micro set has a tokenizer"))
-            .expect("it is valid")
-    });
-    let text = String::from_utf8_lossy(file);
-    tokenizer.encode(&text);
-    tokenizer.encode_prompt(&text);
-    let ids = tokenizer.encode_literal(&text);
-    tokenizer.decode(&ids, true);
-    let ids: Vec<u32> = file
-        .chunks(2)
-        .map(|pair| pair.iter().fold(0, |id, &byte| id << 8 | u32::from(byte)))
-        .collect();
-    tokenizer.decode(&ids, false);
-    let mut stream = tokenizer.decode_stream();
-    for &id in &ids {
-        stream.push(id);
-    }
-    stream.finish();
-    Ok(())
 }

@@ -5,7 +5,6 @@ use super::{ConfigError, Layout};
 
 /// Sizes of a LLaMA language model.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct LanguageConfig {
     /// Width of the hidden state.
     pub hidden: usize,

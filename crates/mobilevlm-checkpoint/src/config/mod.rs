@@ -64,7 +64,6 @@ pub enum ConfigError {
 
 /// How a checkpoint names its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Layout {
     /// As MobileVLM and the authors of LLaVA release: `model.mm_projector.…`.
     Authors,
@@ -85,7 +84,6 @@ pub struct ConfigFiles<'a> {
 
 /// Everything that the sizes and the arithmetic of a model depend on.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Config {
     /// How the tensors are named.
     pub layout: Layout,

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 /// What happens to a picture that is not square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Aspect {
     /// It is padded with the mean colour (upstream: `expand2square`).
     Pad,
@@ -16,7 +15,6 @@ pub enum Aspect {
 
 /// Constants of the picture's way into the tower.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Preprocess {
     /// What happens to a picture that is not square.
     pub aspect: Aspect,

@@ -8,7 +8,6 @@ const DEPTH_LIMIT: usize = 64;
 
 /// What turns the tower's features `[P, V]` into embeddings `[T, d]` of the language model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Projector {
     /// One linear layer; T = P.
     Linear,
@@ -27,7 +26,6 @@ pub enum Projector {
 ///
 /// Configuration key `mm_projector_variant`, which released files lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub enum LdpV2 {
     /// `pool+peg`: pooled to 12×12, then x + depthwise 3×3(x). What is released.
     #[default]

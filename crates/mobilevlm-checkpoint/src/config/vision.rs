@@ -8,7 +8,6 @@ pub(super) const HIDDEN_LIMIT: usize = 1 << 14;
 
 /// The activation inside the tower's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Activation {
     /// x·sigmoid(1.702·x), as OpenAI's CLIP.
     QuickGelu,
@@ -18,7 +17,6 @@ pub enum Activation {
 
 /// Sizes of a CLIP vision tower.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct VisionConfig {
     /// Width of the hidden state.
     pub hidden: usize,

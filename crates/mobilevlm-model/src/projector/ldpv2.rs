@@ -55,7 +55,6 @@ impl LdpV2 {
                 Positions::Table(scope.tensor("positions", &[GRID * GRID, width])?)
             }
             Variant::Pool => Positions::None,
-            other => return Err(ModelError::NotImplemented(format!("projector {other:?}"))),
         };
         Ok(LdpV2 {
             first: Linear::load(&mlp.pp(0), features, width)?,

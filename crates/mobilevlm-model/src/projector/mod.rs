@@ -45,7 +45,6 @@ impl Projector {
             Kind::LdpNetV2(variant) => {
                 Layers::LdpV2(LdpV2::load(variant, features, width, side, &scope)?)
             }
-            other => return Err(ModelError::NotImplemented(format!("projector {other:?}"))),
         };
         Ok(Projector {
             layers,

@@ -64,7 +64,6 @@ impl Block {
             activation: match config.activation {
                 Activation::QuickGelu => ops::quick_gelu,
                 Activation::Gelu => ops::gelu,
-                other => return Err(ModelError::NotImplemented(format!("activation {other:?}"))),
             },
             heads: config.heads,
             hidden,

@@ -156,7 +156,7 @@ impl Header {
             .chunks_exact(self.colour_bytes)
             .take(self.colours.min(256));
         let rgb: Vec<u8> = colours.flat_map(|bgr| [bgr[2], bgr[1], bgr[0]]).collect();
-        Palette::new(&rgb)
+        Palette::new_or_gray(&rgb)
     }
 
     /// Fills the picture from rows of `bits` per pixel that are padded to four bytes.

@@ -1,5 +1,7 @@
 //! The first frame of a GIF, on its screen, through the `gif` crate.
 
+use std::io::{Cursor, Read};
+
 use gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 
 use super::indexed::Palette;
@@ -15,7 +17,7 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageErr
     options.set_color_output(ColorOutput::Indexed);
     options.set_memory_limit(MemoryLimit::Unlimited); // the limits are checked here instead
     let mut decoder = options
-        .read_info(bytes)
+        .read_info(with_global_palette(bytes))
         .map_err(|error| explain(bytes, error, "the header"))?;
     let screen = (usize::from(decoder.width()), usize::from(decoder.height()));
     let frame = decoder
@@ -30,8 +32,12 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageErr
     let height = screen.1.max(top + rows);
     limits.check_size(FORMAT, width, height, bytes)?;
 
-    let stored = local.as_deref().or(decoder.global_palette());
-    let colours = Palette::new(stored.unwrap_or_default());
+    let global = Palette::new_or_gray(decoder.global_palette().unwrap_or_default());
+    let colours = match local.map(|stored| Palette::new_or_gray(&stored)) {
+        // Pillow takes a gray local palette for none.
+        Some(local) if local != Palette::gray() => local,
+        _ => global,
+    };
     let mut indices = vec![0; columns * rows];
     decoder
         .read_into_buffer(&mut indices)
@@ -48,6 +54,24 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageErr
         }
     }
     Ok(picture)
+}
+
+/// The file, with a gray ramp as its global palette if it has none. The crate refuses a frame
+/// without any palette, which Pillow opens as gray.
+fn with_global_palette(bytes: &[u8]) -> impl Read {
+    /// Flag: a global palette follows the header.
+    const GLOBAL: u8 = 0x80;
+    let (header, rest) = bytes.split_at(bytes.len().min(13));
+    let mut head = header.to_vec();
+    if let Some(flags) = head.get_mut(10)
+        && *flags & GLOBAL == 0
+    {
+        *flags |= GLOBAL | 7; // 2^(7 + 1) colours
+        if header.len() == 13 {
+            head.extend(Palette::gray().0.as_flattened());
+        }
+    }
+    Cursor::new(head).chain(rest)
 }
 
 fn explain(bytes: &[u8], error: DecodingError, part: &'static str) -> ImageError {

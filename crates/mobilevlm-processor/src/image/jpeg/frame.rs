@@ -89,11 +89,6 @@ impl Frame {
         }
     }
 
-    /// Whether no further scan can follow: a sequential frame of which every component was read.
-    pub(super) fn is_complete(&self) -> bool {
-        !self.progressive && self.components.iter().all(Component::is_begun)
-    }
-
     /// Turns the coefficients of a progressive frame into planes, and checks that there is a plane
     /// for every component.
     pub(super) fn transform(&mut self) -> Result<(), ImageError> {

@@ -37,10 +37,6 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageErr
             )));
         }
         reader.read_scan(&scan)?;
-        // The picture is whole: as in libjpeg, nothing after it is looked at.
-        if reader.frame()?.is_complete() {
-            break;
-        }
     }
     let colours = Colours::guess(reader.frame()?, reader.jfif, reader.adobe);
     let mut frame = reader.into_frame()?;
