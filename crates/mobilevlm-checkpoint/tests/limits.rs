@@ -5,7 +5,9 @@
 
 use std::path::Path;
 
-use mobilevlm_checkpoint::{Config, ConfigFiles, gguf, parse_index, safetensors, torch};
+use mobilevlm_checkpoint::{
+    Checkpoint, Config, ConfigFiles, OpenOptions, gguf, parse_index, safetensors, torch,
+};
 use mobilevlm_testing::alloc::{self, Counting};
 
 #[global_allocator]
@@ -229,6 +231,37 @@ fn json_stays_within_its_limit() {
             .unwrap()
             .len()),
         1
+    );
+}
+
+/// The longest report: a configuration of the most layers, and weights of hardly any.
+#[test]
+fn a_report_stays_within_its_limit() {
+    let micro = mobilevlm_testing::micro_golden("checkpoint");
+    let text = std::fs::read_to_string(micro.join("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    config["num_hidden_layers"] = 1024.into();
+    let text = std::fs::read_to_string(micro.join("vision_config.json")).unwrap();
+    config["vision_config"] = serde_json::from_str(&text).unwrap();
+    config["vision_config"]["num_hidden_layers"] = 1024.into();
+
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("model.safetensors");
+    std::fs::copy(micro.join("model.safetensors"), &weights).unwrap();
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let file = std::fs::read(weights).unwrap();
+    let open = |_: &[u8]| {
+        Checkpoint::open(folder.path(), &OpenOptions::default())
+            .unwrap_err()
+            .to_string()
+    };
+    let report = check("a report", &file, open);
+    // Of the tower one block in 1024 is not read.
+    let missing = (1024 - 2) * 9 + (1023 - 3) * 16;
+    assert!(
+        report.contains(&format!("{missing} tensors missing")),
+        "{}",
+        &report[..200]
     );
 }
 
