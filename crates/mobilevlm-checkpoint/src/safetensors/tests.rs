@@ -214,3 +214,29 @@ fn tensors_may_lie_at_odd_addresses() {
     let entries = parse(&bytes).unwrap();
     assert_eq!(entries[1].range, bytes.len() - 4..bytes.len());
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_inventory_comes_back(
+        shapes in proptest::collection::btree_map(".{0,12}", proptest::collection::vec(0_usize..4, 0..4), 0..8),
+    ) {
+        let tensors: Vec<(String, Tensor)> = shapes
+            .into_iter()
+            .filter(|(name, _)| name != "__metadata__")
+            .map(|(name, shape)| {
+                let bytes = 2 * shape.iter().product::<usize>();
+                let data: Vec<u8> = (0..bytes).map(|i| (i * 7 + name.len()) as u8).collect();
+                (name, Tensor::new(Dtype::BF16, shape, data.into()).unwrap())
+            })
+            .collect();
+        let mut file = Vec::new();
+        write(&mut file, tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))).unwrap();
+        let entries = parse(&file).unwrap();
+        assert_eq!(entries.len(), tensors.len());
+        for (name, tensor) in &tensors {
+            let entry = entries.iter().find(|entry| entry.name == *name).unwrap();
+            assert_eq!((entry.dtype, &entry.shape[..]), (tensor.dtype(), tensor.shape()));
+            assert_eq!(&file[entry.range.clone()], tensor.data());
+        }
+    }
+}

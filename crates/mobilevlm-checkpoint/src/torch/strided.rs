@@ -113,4 +113,29 @@ mod tests {
         assert_eq!(row_major(&data, &[2, 2], &[3, 2], 2), expected);
         assert_eq!(row_major(&data[..2], &[], &[], 2), [0, 0]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_copy_holds_at_each_index_what_the_strides_say(
+            sizes in proptest::collection::vec((1_usize..5, 0_usize..7), 0..4),
+        ) {
+            let (shape, strides): (Vec<_>, Vec<_>) = sizes.into_iter().unzip();
+            let view = View::new(&shape, &strides).unwrap();
+            let data: Vec<u8> = (0..view.span).map(|i| i as u8).collect();
+            let copy = row_major(&data, &shape, &strides, 1);
+            assert_eq!(copy.len(), view.elements);
+            for (place, &value) in copy.iter().enumerate() {
+                // The index of a place by division, the last size first.
+                let (mut rest, mut at) = (place, 0);
+                for (size, stride) in shape.iter().zip(&strides).rev() {
+                    at += rest % size * stride;
+                    rest /= size;
+                }
+                assert_eq!(value, data[at]);
+            }
+            if view.is_row_major {
+                assert_eq!(copy, data);
+            }
+        }
+    }
 }
