@@ -57,7 +57,12 @@ impl Stage {
             recorded_squares += y * y;
         }
         let std = deviation(recorded);
-        let over_std = if largest == 0.0 { 0.0 } else { largest / std };
+        // A record without deviation, or with one that is no number, allows no difference.
+        let over_std = match largest / std {
+            _ if largest == 0.0 => 0.0,
+            ratio if std.is_finite() && !ratio.is_nan() => ratio,
+            _ => f64::INFINITY,
+        };
         let lengths = (computed_squares * recorded_squares).sqrt();
         let cosine = if lengths > 0.0 {
             dot / lengths
