@@ -92,53 +92,42 @@ impl Gathered {
             Ok(tokenizer) => self.tokenizer = tokenizer,
             Err(problem) => self.problems.push(problem),
         }
-        let config_path = folder.join("config.json");
-        let main = read_small(&config_path, CONFIG_LIMIT)?;
+        let main = read_small(&folder.join("config.json"), CONFIG_LIMIT)?;
         let config_error = |source| CheckpointError::Config {
-            path: config_path.clone(),
+            path: path.to_owned(),
             source,
         };
         let outline = Outline::from_json(&main).map_err(config_error)?;
 
         let mut strays = Vec::new();
+        let names = Names::of(outline.layout);
         for file in &files {
-            self.add(file, Names::of(outline.layout), options.access, &mut strays);
+            self.add(file, names, options.access, &mut strays);
         }
-        let holds = |part: &str, tensors: &Inventory| {
-            tensors.iter().any(|(name, _)| name.starts_with(part))
-        };
-        if self.problems.is_empty()
-            && holds("projector.", &self.tensors)
-            && !holds("language.", &self.tensors)
-        {
+        if self.problems.is_empty() && self.holds("projector.") && !self.holds("language.") {
             return Err(CheckpointError::ProjectorOnly {
                 path: path.to_owned(),
             });
         }
 
-        // The tower, its description, and its preprocessing constants come from one place.
-        let inside = options.vision_tower.is_none() && holds("vision.", &self.tensors);
-        let (mut vision, mut preprocessor) = (None, None);
-        if !inside {
-            self.tensors.retain(|name| !name.starts_with("vision."));
-            match tower::find(&folder, outline.tower_name.as_deref(), options) {
-                Ok((tower, files)) => {
-                    for file in &files {
-                        self.add(file, &CLIP, options.access, &mut strays);
-                    }
-                    vision = read_optional(&tower.join("config.json"), CONFIG_LIMIT)?;
-                    preprocessor =
-                        read_optional(&tower.join("preprocessor_config.json"), CONFIG_LIMIT)?;
-                }
-                Err(problem) => self.problems.push(problem),
+        let inside = options.vision_tower.is_none() && self.holds("vision.");
+        let tower = if inside {
+            None
+        } else {
+            self.add_tower(&folder, outline.tower_name.as_deref(), options, &mut strays)
+        };
+        // What describes a tower lies beside its weights, else beside the model's.
+        let described = |name: &str, spare: &str| {
+            let own = tower
+                .as_ref()
+                .map(|tower| read_optional(&tower.join(name), CONFIG_LIMIT));
+            match own.transpose()?.flatten() {
+                Some(text) => Ok(Some(text)),
+                None => read_optional(&folder.join(spare), CONFIG_LIMIT),
             }
-        }
-        if vision.is_none() {
-            vision = read_optional(&folder.join("vision_config.json"), CONFIG_LIMIT)?;
-        }
-        if preprocessor.is_none() {
-            preprocessor = read_optional(&folder.join("preprocessor_config.json"), CONFIG_LIMIT)?;
-        }
+        };
+        let vision = described("config.json", "vision_config.json")?;
+        let preprocessor = described("preprocessor_config.json", "preprocessor_config.json")?;
         let config = Config::from_json(&ConfigFiles {
             config: &main,
             vision: vision.as_deref(),
@@ -153,7 +142,8 @@ impl Gathered {
             self.tensors
                 .insert("language.lm_head.weight".to_owned(), embedding);
         }
-        let report = Report::compare(&config, &mut self.tensors, strays);
+        let tower_names = if tower.is_some() { &CLIP } else { names };
+        let report = Report::compare(&config, tower_names, &mut self.tensors, strays);
         if !report.is_empty() {
             self.problems.push(CheckpointError::Tensors {
                 path: path.to_owned(),
@@ -162,6 +152,35 @@ impl Gathered {
         }
         self.config = Some(config);
         Ok(())
+    }
+
+    /// Whether there is a tensor whose name begins so.
+    fn holds(&self, part: &str) -> bool {
+        self.tensors.iter().any(|(name, _)| name.starts_with(part))
+    }
+
+    /// Adds the tensors of a tower in a folder of its own, instead of those of a tower inside,
+    /// and returns that folder.
+    fn add_tower(
+        &mut self,
+        folder: &Path,
+        name: Option<&str>,
+        options: &OpenOptions,
+        strays: &mut Vec<(String, PathBuf)>,
+    ) -> Option<PathBuf> {
+        self.tensors.retain(|name| !name.starts_with("vision."));
+        match tower::find(folder, name, options) {
+            Ok((tower, files)) => {
+                for file in &files {
+                    self.add(file, &CLIP, options.access, strays);
+                }
+                Some(tower)
+            }
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
     }
 
     /// Adds the tensors of one file; names that mean nothing, and second tensors of one name,

@@ -45,7 +45,7 @@ pub enum CheckpointError {
     /// The configuration is not one of this family, or damaged.
     #[error("{path}")]
     Config {
-        /// The folder or file of the configuration.
+        /// The model; which of its files is meant is in `source`.
         path: PathBuf,
         /// What is wrong.
         #[source]

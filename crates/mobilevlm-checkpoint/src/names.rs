@@ -285,13 +285,19 @@ pub struct Misshaped {
 
 impl Report {
     /// Compares an inventory with what the configuration asks for, and drops from it what nobody
-    /// reads. `strays` are stored names that mean nothing, each with its file.
+    /// reads. `strays` are stored names that mean nothing, each with its file; `tower` is how the
+    /// tower's tensors are named, wherever they are.
     pub(crate) fn compare(
         config: &Config,
+        tower: &Names,
         inventory: &mut Inventory,
         strays: Vec<(String, PathBuf)>,
     ) -> Self {
         let names = Names::of(config.layout);
+        let stored = |name: &str| match name.starts_with("vision.") {
+            true => tower.stored(name),
+            false => names.stored(name),
+        };
         let mut report = Self {
             unexpected: strays,
             ..Self::default()
@@ -299,12 +305,12 @@ impl Report {
         let expected: BTreeMap<_, _> = expected_tensors(config).into_iter().collect();
         for (name, shape) in &expected {
             let Some(tensor) = inventory.get(name) else {
-                report.missing.push((names.stored(name), shape.clone()));
+                report.missing.push((stored(name), shape.clone()));
                 continue;
             };
             if tensor.shape() != shape || !tensor.dtype().is_weight() {
                 report.misshaped.push(Misshaped {
-                    name: names.stored(name),
+                    name: stored(name),
                     file: tensor.file().unwrap_or(Path::new("")).to_owned(),
                     expected: shape.clone(),
                     found: format!("{} {:?}", tensor.dtype(), tensor.shape()),
@@ -314,7 +320,7 @@ impl Report {
         for (name, tensor) in inventory.iter() {
             if !expected.contains_key(name) && !is_unread(name, config) {
                 let file = tensor.file().unwrap_or(Path::new("")).to_owned();
-                report.unexpected.push((names.stored(name), file));
+                report.unexpected.push((stored(name), file));
             }
         }
         inventory.retain(|name| expected.contains_key(name));

@@ -341,6 +341,28 @@ fn a_tower_outside_is_found_where_it_is_looked_for() {
 }
 
 #[test]
+fn a_tower_outside_is_reported_under_its_own_names() {
+    let (root, path) = with_tower("clip");
+    let tower = path.join("clip/config.json");
+    let text = fs::read_to_string(&tower).unwrap();
+    fs::write(
+        &tower,
+        text.replace("\"intermediate_size\":20", "\"intermediate_size\":21"),
+    )
+    .unwrap();
+    let found = message(&path);
+    let line = "  vision_model.encoder.layers.1.mlp.fc2.weight: expected weights [12, 21], found F32 [12, 20]";
+    assert!(found.contains(line), "{found}");
+    fs::write(&tower, "[]").unwrap();
+    let found = message(&path);
+    assert!(
+        found.contains("the tower's configuration: the file: expected an object"),
+        "{found}"
+    );
+    drop(root);
+}
+
+#[test]
 fn a_tower_that_is_asked_for_goes_before_the_one_inside() {
     let (_root, elsewhere) = with_tower("clip");
     let config = authors(json!({}));

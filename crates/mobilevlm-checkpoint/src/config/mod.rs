@@ -22,7 +22,7 @@ pub(crate) const CONFIG_LIMIT: usize = 256 << 10;
 
 // What messages call the files.
 const MAIN: &str = "config.json";
-const VISION: &str = "vision configuration";
+const VISION: &str = "the tower's configuration";
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
 /// What is wrong with a configuration.
