@@ -3,6 +3,7 @@
 
 mod aarch64;
 mod check;
+mod fuzz;
 mod hostile;
 mod steps;
 
@@ -19,6 +20,7 @@ static ALLOCATOR: mobilevlm_testing::alloc::Counting = mobilevlm_testing::alloc:
 enum Xtask {
     Aarch64(aarch64::Options),
     Check(check::Options),
+    Fuzz(fuzz::Options),
     Hostile(hostile::Options),
 }
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let done = match Xtask::parse() {
         Xtask::Aarch64(options) => aarch64::run(&options),
         Xtask::Check(options) => check::run(&options),
+        Xtask::Fuzz(options) => fuzz::run(&options),
         Xtask::Hostile(options) => hostile::run(&options),
     };
     match done {
