@@ -90,14 +90,11 @@ pub(crate) fn resample(
     let end = rows.end().clamp(first, bottom);
     let stride = window.width * 3;
     let mut narrow = vec![0; (end - first) * stride];
-    let mut padded = canvas.colour.repeat(canvas.width);
+    let reaches = columns.reaches(canvas);
     for (y, out) in (first..end).zip(narrow.chunks_exact_mut(stride)) {
         let row = canvas.picture.row(y - canvas.top);
-        if canvas.width == canvas.picture.width {
-            columns.along_row(row, out);
-        } else {
-            padded[canvas.left * 3..][..row.len()].copy_from_slice(row);
-            columns.along_row(&padded, out);
+        for (reach, pixel) in reaches.iter().zip(out.as_chunks_mut().0) {
+            *pixel = reach.apply(row);
         }
     }
 
@@ -190,19 +187,48 @@ impl Weights {
         self.taps.last().map_or(0, |taps| taps.first + taps.inputs)
     }
 
-    /// First pass: `row` `[W, 3]` to `out` `[window, 3]`.
-    fn along_row(&self, row: &[u8], out: &mut [u8]) {
-        for (taps, pixel) in self.taps.iter().zip(out.chunks_exact_mut(3)) {
+    /// What each output of the first pass takes from a row of the picture.
+    fn reaches(&self, canvas: &Canvas<'_>) -> Vec<Reach<'_>> {
+        let (left, right) = (canvas.left, canvas.left + canvas.picture.width);
+        let reach = |taps: &Taps| {
             let weights = &self.values[taps.offset..][..taps.inputs];
-            let inputs = &row[taps.first * 3..][..taps.inputs * 3];
-            let mut sums = [HALF; 3];
-            for (input, &weight) in inputs.chunks_exact(3).zip(weights) {
-                sums[0] += i32::from(input[0]) * weight;
-                sums[1] += i32::from(input[1]) * weight;
-                sums[2] += i32::from(input[2]) * weight;
+            let place = |x: usize| x.saturating_sub(taps.first).min(taps.inputs);
+            let (before, inside) = weights.split_at(place(left));
+            let (inside, after) = inside.split_at(place(right) - before.len());
+            let border: i32 = before.iter().chain(after).sum();
+            Reach {
+                base: canvas.colour.map(|level| HALF + i32::from(level) * border),
+                first: (taps.first + before.len())
+                    .saturating_sub(left)
+                    .min(canvas.picture.width),
+                weights: inside,
             }
-            pixel.copy_from_slice(&sums.map(level));
+        };
+        self.taps.iter().map(reach).collect()
+    }
+}
+
+/// One output of the first pass. The border to both sides of the picture has one colour, so it is
+/// summed once for all rows: the cost is that of the picture, however large its canvas.
+struct Reach<'a> {
+    /// The half that rounds, and the border's part.
+    base: [i32; 3],
+    /// The first pixel of a row of the picture, and the weights from there on.
+    first: usize,
+    weights: &'a [i32],
+}
+
+impl Reach<'_> {
+    /// The output from `row`, `[W, 3]`.
+    fn apply(&self, row: &[u8]) -> [u8; 3] {
+        let mut sums = self.base;
+        let inputs = &row[self.first * 3..][..self.weights.len() * 3];
+        for (input, &weight) in inputs.as_chunks::<3>().0.iter().zip(self.weights) {
+            sums[0] += i32::from(input[0]) * weight;
+            sums[1] += i32::from(input[1]) * weight;
+            sums[2] += i32::from(input[2]) * weight;
         }
+        sums.map(level)
     }
 }
 
