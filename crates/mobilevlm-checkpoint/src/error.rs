@@ -78,6 +78,15 @@ pub enum CheckpointError {
         #[source]
         source: serde_json::Error,
     },
+    /// The `tokenizer_config.json` beside a vocabulary is damaged.
+    #[error("{path}: not a valid tokenizer configuration")]
+    TokenizerConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A tensor of a file cannot be used.
     #[error("{path}")]
     Tensor {

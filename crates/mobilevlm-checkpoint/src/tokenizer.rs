@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use serde::Deserialize;
 
+use crate::config::CONFIG_LIMIT;
 use crate::error::CheckpointError;
 use crate::folder::{read_optional, read_small};
 use crate::gguf;
@@ -15,8 +17,15 @@ const VOCABULARY_LIMIT: usize = 64 << 20;
 /// A vocabulary, not yet read.
 #[derive(Clone, Debug)]
 pub enum TokenizerSource {
-    /// The bytes of a SentencePiece model (`tokenizer.model`).
-    SentencePiece(Bytes),
+    /// A SentencePiece model.
+    SentencePiece {
+        /// The bytes of `tokenizer.model`.
+        model: Bytes,
+        /// What `tokenizer_config.json` beside it says under `legacy`: whether each text between
+        /// control tokens is encoded as if a space stood before it. True where it says nothing,
+        /// as in upstream's version of transformers.
+        legacy: bool,
+    },
     /// The pieces that a GGUF file lists.
     Pieces(Vec<Piece>),
 }
@@ -77,7 +86,9 @@ impl TokenizerSource {
             source,
         })?;
         if !file.starts_with(b"GGUF") {
-            return read_small(path, VOCABULARY_LIMIT).map(Self::SentencePiece);
+            let model = read_small(path, VOCABULARY_LIMIT)?;
+            let legacy = legacy(&path.with_file_name("tokenizer_config.json"))?;
+            return Ok(Self::SentencePiece { model, legacy });
         }
         let pieces = gguf::parse(&file).and_then(|header| gguf::pieces(&file, &header));
         pieces
@@ -90,7 +101,61 @@ impl TokenizerSource {
 
     /// The vocabulary of a checkpoint's folder, if it has one.
     pub(crate) fn in_folder(folder: &Path) -> Result<Option<Self>, CheckpointError> {
-        let bytes = read_optional(&folder.join("tokenizer.model"), VOCABULARY_LIMIT)?;
-        Ok(bytes.map(Self::SentencePiece))
+        let path = folder.join("tokenizer.model");
+        path.is_file()
+            .then(|| Self::open(&path, Access::Read))
+            .transpose()
+    }
+}
+
+/// The key `legacy` of a `tokenizer_config.json`, which need not be there.
+fn legacy(path: &Path) -> Result<bool, CheckpointError> {
+    #[derive(Deserialize)]
+    struct TokenizerConfig {
+        legacy: Option<bool>,
+    }
+    let Some(text) = read_optional(path, CONFIG_LIMIT)? else {
+        return Ok(true);
+    };
+    let config: TokenizerConfig =
+        serde_json::from_slice(&text).map_err(|source| CheckpointError::TokenizerConfig {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(config.legacy.unwrap_or(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tokenizers_configuration_says_whether_the_legacy_rule_holds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("tokenizer.model"), b"model").expect("writable");
+        let config = folder.path().join("tokenizer_config.json");
+        let cases = [
+            (None, Some(true)),
+            (Some(r#"{"legacy": false, "pad_token": null}"#), Some(false)),
+            (Some(r#"{"legacy": true}"#), Some(true)),
+            (Some(r#"{"legacy": null}"#), Some(true)),
+            (Some("{}"), Some(true)),
+            (Some(r#"{"legacy": 3}"#), None),
+            (Some("{"), None),
+        ];
+        for (text, expected) in cases {
+            if let Some(text) = text {
+                std::fs::write(&config, text).expect("writable");
+            }
+            match (TokenizerSource::in_folder(folder.path()), expected) {
+                (Ok(Some(TokenizerSource::SentencePiece { legacy, .. })), Some(expected)) => {
+                    assert_eq!(legacy, expected, "{text:?}");
+                }
+                (Err(CheckpointError::TokenizerConfig { path, .. }), None) => {
+                    assert_eq!(path, config);
+                }
+                (found, _) => panic!("{text:?}: {found:?}"),
+            }
+        }
     }
 }

@@ -103,7 +103,7 @@ fn check(case: &Case, path: &Path) {
         assert!(
             matches!(
                 checkpoint.tokenizer,
-                Some(TokenizerSource::SentencePiece(_))
+                Some(TokenizerSource::SentencePiece { legacy: true, .. })
             ),
             "{}",
             case.name
@@ -326,7 +326,7 @@ fn the_vocabulary_of_a_gguf_file_spells_the_recorded_texts() {
     }
     assert!(compared > 100, "{compared} texts compared");
     let model = TokenizerSource::open(&folder.join("tokenizer.model"), Access::Map);
-    assert!(matches!(model, Ok(TokenizerSource::SentencePiece(_))));
+    assert!(matches!(model, Ok(TokenizerSource::SentencePiece { .. })));
 }
 
 #[test]

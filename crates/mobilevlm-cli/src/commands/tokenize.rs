@@ -45,6 +45,5 @@ fn tokenizer_of(model: &Path) -> Result<Tokenizer, CliError> {
         true => model.join("tokenizer.model"),
         false => model.with_file_name("tokenizer.model"),
     };
-    let file = std::fs::read(&path).map_err(CliError::read(&path))?;
-    Ok(Tokenizer::from_sentencepiece(&file).map_err(mobilevlm::Error::from)?)
+    Ok(mobilevlm::open_tokenizer(&path)?)
 }

@@ -1,10 +1,9 @@
 //! A tokenizer: text to ids and back, prompts with pictures, and text as it streams.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use mobilevlm_checkpoint::gguf;
-use mobilevlm_processor::{Piece, PieceKind, PromptItem, Tokenizer, TokenizerSettings};
+use mobilevlm_processor::{PromptItem, Tokenizer};
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, content};
@@ -90,7 +89,7 @@ pub(super) fn verify(folder: &Path, failures: &mut Vec<String>) -> Result<Report
                 "expected texts, prompts or decodes, found none",
             ));
         }
-        let tokenizer = open(folder.join(&cases.model))?;
+        let tokenizer = mobilevlm::open_tokenizer(&folder.join(&cases.model))?;
         let mut check = Check {
             file: &name,
             failures: Vec::new(),
@@ -107,37 +106,6 @@ pub(super) fn verify(folder: &Path, failures: &mut Vec<String>) -> Result<Report
         failures.append(&mut check.failures);
     }
     Ok(Report { files: reports })
-}
-
-/// A vocabulary from a SentencePiece model, or from the keys of a GGUF file.
-fn open(path: PathBuf) -> Result<Tokenizer, CliError> {
-    let file = std::fs::read(&path).map_err(CliError::read(&path))?;
-    let tokenizer = if file.starts_with(b"GGUF") {
-        let pieces = gguf::parse(&file)
-            .and_then(|parsed| gguf::pieces(&file, &parsed))
-            .map_err(|error| content(&path, error.to_string()))?;
-        Tokenizer::from_pieces(pieces.into_iter().map(piece), TokenizerSettings::default())
-    } else {
-        Tokenizer::from_sentencepiece(&file)
-    };
-    tokenizer.map_err(|error| content(&path, error.to_string()))
-}
-
-fn piece(piece: mobilevlm_checkpoint::Piece) -> Piece {
-    use mobilevlm_checkpoint::PieceKind as Stored;
-    let kind = match piece.kind {
-        Stored::Unknown => PieceKind::Unknown,
-        Stored::Control => PieceKind::Control,
-        Stored::UserDefined => PieceKind::UserDefined,
-        Stored::Unused => PieceKind::Unused,
-        Stored::Byte => PieceKind::Byte,
-        _ => PieceKind::Normal,
-    };
-    Piece {
-        text: piece.text,
-        score: piece.score,
-        kind,
-    }
 }
 
 /// One file of cases under way.
