@@ -137,24 +137,39 @@ impl KeyValues {
         self.head_dim.next_multiple_of(PANEL)
     }
 
+    /// A copy of the first `len` positions (all of them where there are fewer) and no more room.
+    pub fn prefix(&self, len: usize) -> KeyValues {
+        let len = self.len.min(len);
+        let capacity = len.next_multiple_of(PANEL);
+        KeyValues {
+            len,
+            capacity,
+            keys: self.moved(&self.keys, self.head_dim, len, capacity),
+            values: self.moved(&self.values, self.padded(), len, capacity),
+            ..*self
+        }
+    }
+
     fn grow(&mut self, capacity: usize) {
-        let used = self.len.next_multiple_of(PANEL);
-        let resize = |old: &mut Vec<f32>, each: usize| {
-            let mut new = vec![0.0; self.kv_heads * capacity * each];
-            if used > 0 {
-                let heads = new
-                    .chunks_exact_mut(capacity * each)
-                    .zip(old.chunks_exact(self.capacity * each));
-                for (new, old) in heads {
-                    new[..used * each].copy_from_slice(&old[..used * each]);
-                }
-            }
-            *old = new;
-        };
-        let padded = self.padded();
-        resize(&mut self.keys, self.head_dim);
-        resize(&mut self.values, padded);
+        // One after the other, so that only one of them exists twice at a time.
+        self.keys = self.moved(&self.keys, self.head_dim, self.len, capacity);
+        self.values = self.moved(&self.values, self.padded(), self.len, capacity);
         self.capacity = capacity;
+    }
+
+    /// `old`, with `each` numbers for a position, in room for `capacity` positions: the first `len`.
+    fn moved(&self, old: &[f32], each: usize, len: usize, capacity: usize) -> Vec<f32> {
+        let used = len.next_multiple_of(PANEL) * each;
+        let mut new = vec![0.0; self.kv_heads * capacity * each];
+        if used > 0 {
+            let heads = new
+                .chunks_exact_mut(capacity * each)
+                .zip(old.chunks_exact(self.capacity * each));
+            for (new, old) in heads {
+                new[..used].copy_from_slice(&old[..used]);
+            }
+        }
+        new
     }
 }
 
