@@ -167,3 +167,157 @@ fn greedy(candidates: impl Iterator<Item = Candidate>) -> u32 {
 fn total(candidates: &[Candidate]) -> f32 {
     candidates.iter().map(|candidate| candidate.weight).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Logits of five ids; as probabilities at temperature 1: 0.05, 0.4, 0.2, 0.25, 0.1.
+    fn logits() -> [f32; 5] {
+        [0.05, 0.4, 0.2, 0.25, 0.1].map(|probability: f32| probability.ln() + 3.0)
+    }
+
+    /// How often each id is chosen in `draws` draws, as shares.
+    fn shares(options: SamplerOptions, seen: &[u32], draws: usize) -> [f32; 5] {
+        let mut sampler = Sampler::new(options, 5);
+        seen.iter().for_each(|&id| sampler.observe(id));
+        let mut shares = [0.0; 5];
+        for _ in 0..draws {
+            shares[sampler.sample(&logits()) as usize] += 1.0 / draws as f32;
+        }
+        shares
+    }
+
+    /// Compares with probabilities computed by hand; 40,000 draws have a deviation of 0.0025.
+    fn assert_shares(options: SamplerOptions, expected: [f32; 5]) {
+        let found = shares(options.clone(), &[], 40_000);
+        for (id, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let never = expected == 0.0;
+            assert!(
+                if never {
+                    *found == 0.0
+                } else {
+                    (found - expected).abs() < 0.01
+                },
+                "{options:?}: id {id}: expected {expected}, found {found}"
+            );
+        }
+    }
+
+    fn warm() -> SamplerOptions {
+        SamplerOptions {
+            temperature: 1.0,
+            ..SamplerOptions::default()
+        }
+    }
+
+    #[test]
+    fn greedy_takes_the_largest_and_of_equals_the_lowest_id() {
+        let mut sampler = Sampler::new(SamplerOptions::default(), 4);
+        assert_eq!(sampler.sample(&[1.0, 3.0, 3.0, 2.0]), 1);
+        assert_eq!(sampler.sample(&[-1.0, -3.0, -0.5, -0.5]), 2);
+        assert_eq!(sampler.sample(&[f32::NAN, 1.0, f32::NAN, 0.0]), 1);
+        assert_eq!(sampler.sample(&[f32::NAN; 4]), 0);
+    }
+
+    #[test]
+    fn draws_follow_the_probabilities() {
+        assert_shares(warm(), [0.05, 0.4, 0.2, 0.25, 0.1]);
+    }
+
+    #[test]
+    fn temperature_takes_the_root_of_probabilities() {
+        // Square roots, and their sum.
+        let roots = [0.05_f32, 0.4, 0.2, 0.25, 0.1].map(f32::sqrt);
+        let sum: f32 = roots.iter().sum();
+        let options = SamplerOptions {
+            temperature: 2.0,
+            ..warm()
+        };
+        assert_shares(options, roots.map(|root| root / sum));
+    }
+
+    #[test]
+    fn top_k_keeps_the_most_probable() {
+        let options = SamplerOptions { top_k: 2, ..warm() };
+        assert_shares(options, [0.0, 0.4 / 0.65, 0.0, 0.25 / 0.65, 0.0]);
+        let options = SamplerOptions { top_k: 1, ..warm() };
+        assert_shares(options, [0.0, 1.0, 0.0, 0.0, 0.0]);
+        let options = SamplerOptions { top_k: 9, ..warm() };
+        assert_shares(options, [0.05, 0.4, 0.2, 0.25, 0.1]);
+    }
+
+    #[test]
+    fn top_p_keeps_the_fewest_that_reach_it() {
+        let options = SamplerOptions {
+            top_p: 0.6,
+            ..warm()
+        };
+        assert_shares(options, [0.0, 0.4 / 0.65, 0.0, 0.25 / 0.65, 0.0]);
+        let options = SamplerOptions {
+            top_p: 0.7,
+            ..warm()
+        };
+        assert_shares(options, [0.0, 0.4 / 0.85, 0.2 / 0.85, 0.25 / 0.85, 0.0]);
+        let options = SamplerOptions {
+            top_p: 1e-9,
+            ..warm()
+        };
+        assert_shares(options, [0.0, 1.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn min_p_is_relative_to_the_most_probable() {
+        // Of 0.4, half is 0.2: id 2 has a little less or more by rounding, so 0.49 keeps it.
+        let options = SamplerOptions {
+            min_p: 0.49,
+            ..warm()
+        };
+        assert_shares(options, [0.0, 0.4 / 0.85, 0.2 / 0.85, 0.25 / 0.85, 0.0]);
+        let options = SamplerOptions {
+            min_p: 1.0,
+            ..warm()
+        };
+        assert_shares(options, [0.0, 1.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_penalty_pushes_what_was_seen_towards_the_improbable() {
+        let options = SamplerOptions {
+            repetition_penalty: 2.0,
+            ..SamplerOptions::default()
+        };
+        let mut sampler = Sampler::new(options, 3);
+        sampler.observe(0);
+        sampler.observe(1);
+        // 5 becomes 2.5, -1 becomes -2.
+        assert_eq!(sampler.sample(&[5.0, -1.0, 2.6]), 2);
+        assert_eq!(sampler.sample(&[5.0, -1.0, 2.4]), 0);
+        assert_eq!(sampler.sample(&[-9.0, -1.0, -1.9]), 2);
+        assert_eq!(sampler.sample(&[-9.0, -1.0, -2.1]), 1);
+        // An id that the sampler does not know of changes nothing.
+        sampler.observe(7);
+        assert_eq!(sampler.sample(&[5.0, -1.0, 2.4]), 0);
+    }
+
+    #[test]
+    fn a_seed_fixes_the_draws() {
+        let draws = |seed| {
+            let mut sampler = Sampler::new(SamplerOptions { seed, ..warm() }, 5);
+            (0..50)
+                .map(|_| sampler.sample(&logits()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(draws(7), draws(7));
+        assert_ne!(draws(7), draws(8));
+    }
+
+    #[test]
+    fn logits_without_a_number_among_them_still_give_an_id() {
+        let mut sampler = Sampler::new(warm(), 3);
+        for logits in [[f32::NAN; 3], [f32::NEG_INFINITY; 3], [f32::INFINITY; 3]] {
+            assert!(sampler.sample(&logits) < 3);
+        }
+        assert_eq!(sampler.sample(&[f32::NAN, 0.0, f32::NEG_INFINITY]), 1);
+    }
+}

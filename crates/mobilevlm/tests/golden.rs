@@ -20,6 +20,17 @@ fn the_micro_set_with_every_kernel_table() {
 }
 
 #[test]
+fn relatives_with_every_kernel_table() {
+    let relatives = Golden::relatives();
+    assert!(!relatives.is_empty());
+    for golden in relatives {
+        for kernels in kernels() {
+            check(&golden, kernels);
+        }
+    }
+}
+
+#[test]
 fn the_full_set_with_every_kernel_table() {
     for name in common::SHARED {
         if let Some(golden) = Golden::shared(name, "the_full_set_with_every_kernel_table") {

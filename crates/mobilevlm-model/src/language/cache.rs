@@ -39,9 +39,9 @@ impl Cache {
 
     /// A cache that has read the first `len` positions only.
     pub fn prefix(&self, len: usize) -> Cache {
-        let mut prefix = self.clone();
-        prefix.truncate(len);
-        prefix
+        Cache {
+            layers: self.layers.iter().map(|layer| layer.prefix(len)).collect(),
+        }
     }
 
     /// Bytes in use.

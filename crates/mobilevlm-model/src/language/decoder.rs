@@ -6,6 +6,10 @@ use super::block::Block;
 use super::{Cache, Pass};
 use crate::{ModelError, norm::RmsNorm};
 
+/// Most positions of a sequence, whatever the configuration says: the angles of each are tabulated,
+/// and a cache of so many takes 50 GB with the sizes of V2-1.7B.
+const MOST_POSITIONS: usize = 1 << 17;
+
 /// LLaMA: embeddings, blocks, norm, head.
 pub struct LanguageModel {
     embed_tokens: Matrix,
@@ -40,7 +44,11 @@ impl LanguageModel {
                 .map(|layer| Block::load(config, &layers.pp(layer)))
                 .collect::<Result<_, _>>()?,
             norm: RmsNorm::load(&scope.pp("norm"), config.hidden, config.rms_eps)?,
-            rotary: Rotary::new(config.head_dim, config.rope_theta, config.context),
+            rotary: Rotary::new(
+                config.head_dim,
+                config.rope_theta,
+                config.context.min(MOST_POSITIONS),
+            ),
             config: config.clone(),
         })
     }
@@ -57,7 +65,7 @@ impl LanguageModel {
 
     /// Number of positions that a sequence can have.
     pub fn context(&self) -> usize {
-        self.config.context
+        self.rotary.positions()
     }
 
     /// An empty cache for one sequence.

@@ -24,7 +24,7 @@ pub struct Projector {
 enum Layers {
     Linear(Linear),
     Mlp(Mlp),
-    Ldp(Ldp),
+    Ldp(Box<Ldp>),
     LdpV2(LdpV2),
 }
 
@@ -41,7 +41,7 @@ impl Projector {
         let layers = match config.projector {
             Kind::Linear => Layers::Linear(Linear::load(&scope, features, width)?),
             Kind::Mlp { depth } => Layers::Mlp(Mlp::load(depth, features, width, &scope)?),
-            Kind::LdpNet => Layers::Ldp(Ldp::load(features, width, side, &scope)?),
+            Kind::LdpNet => Layers::Ldp(Box::new(Ldp::load(features, width, side, &scope)?)),
             Kind::LdpNetV2(variant) => {
                 Layers::LdpV2(LdpV2::load(variant, features, width, side, &scope)?)
             }

@@ -52,6 +52,24 @@ impl Golden {
         )
     }
 
+    /// Small checkpoints in the layouts and with the projectors of MobileVLM's relatives.
+    pub(crate) fn relatives() -> Vec<Golden> {
+        let mut folders: Vec<_> = std::fs::read_dir(micro_golden("relatives"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir())
+            .collect();
+        folders.sort();
+        let name = |folder: &Path| folder.file_name().unwrap().to_string_lossy().into_owned();
+        folders
+            .iter()
+            .map(|folder| {
+                let preprocess = folder.join("preprocess");
+                Golden::read(&name(folder), folder, micro_golden("images"), preprocess)
+            })
+            .collect()
+    }
+
     /// A checkpoint of the full set, if that is here.
     pub(crate) fn shared(name: &str, test: &str) -> Option<Golden> {
         let folder = shared_golden(&format!("model/{name}"), test)?;
