@@ -1,7 +1,11 @@
-//! WebP through the `image-webp` crate: the still picture, or the first frame of an animation.
+//! WebP: the still picture, or the first frame of an animation. Lossy bitstreams go through the
+//! `image-webp` crate, lossless ones through [`lossless`].
+
+mod lossless;
 
 use image_webp::{DecodingError, WebPDecoder};
 
+use self::lossless::Problem;
 use super::{Format, ImageError, Limits, RgbImage};
 
 const FORMAT: Format = Format::WebP;
@@ -121,6 +125,19 @@ impl Chunk<'_> {
         let (width, height) = self.size(bytes)?;
         limits.check_size(FORMAT, width, height, bytes)?;
 
+        if &self.kind == b"VP8L" {
+            let pixels = lossless::decode(self.body, width, height);
+            let pixels = pixels.map_err(|problem| match problem {
+                Problem::Truncated => truncated(bytes),
+                Problem::Broken(rule) => malformed(format!("the pixels: {rule}")),
+            })?;
+            return Ok(RgbImage {
+                width,
+                height,
+                pixels,
+            });
+        }
+
         let length = self.body.len().next_multiple_of(2);
         let mut file = Vec::with_capacity(20 + length);
         file.extend(b"RIFF");
@@ -135,12 +152,8 @@ impl Chunk<'_> {
             other => malformed(format!("the pixels: {other}")),
         };
         let mut decoder = WebPDecoder::new(std::io::Cursor::new(file)).map_err(explain)?;
-        let channels = if decoder.has_alpha() { 4 } else { 3 };
-        let mut pixels = vec![0; width * height * channels];
+        let mut pixels = vec![0; width * height * 3];
         decoder.read_image(&mut pixels).map_err(explain)?;
-        if channels == 4 {
-            drop_alpha(&mut pixels);
-        }
         Ok(RgbImage {
             width,
             height,
@@ -160,25 +173,8 @@ impl Chunk<'_> {
             return Ok((u16_at(6)? & 0x3fff, u16_at(8)? & 0x3fff));
         }
         let bits = u16_at(1)? | (u16_at(3)? << 16);
-        let (width, height) = ((bits & 0x3fff) + 1, ((bits >> 14) & 0x3fff) + 1);
-        if width == 0x4000 || height == 0x4000 {
-            // The crate reads these 14 bits without the carry.
-            return Err(ImageError::Unsupported {
-                format: FORMAT,
-                feature: "a lossless side of 16384 pixels".to_owned(),
-            });
-        }
-        Ok((width, height))
+        Ok(((bits & 0x3fff) + 1, ((bits >> 14) & 0x3fff) + 1))
     }
-}
-
-/// `[.., 4]` to `[.., 3]` in place.
-fn drop_alpha(pixels: &mut Vec<u8>) {
-    let count = pixels.len() / 4;
-    for at in 0..count {
-        pixels.copy_within(4 * at..4 * at + 3, 3 * at);
-    }
-    pixels.truncate(3 * count);
 }
 
 fn u24(bytes: &[u8], body: &[u8], at: usize) -> Result<usize, ImageError> {
