@@ -7,7 +7,7 @@ use crate::Compute;
 use crate::parallel::for_each_piece;
 
 /// Runs of which the best counts.
-const RUNS: usize = 5;
+const RUNS: usize = 15;
 
 /// Bytes that [`read_bandwidth`] reads in a run: far more than a cache holds.
 const BUFFER: usize = 1 << 30;
@@ -36,7 +36,7 @@ pub fn read_bandwidth(compute: &Compute) -> f64 {
 /// The best rate, in 10⁹ operations a second, of multiplying and adding with this kernel table on
 /// all threads together. A multiply-add is two operations.
 pub fn multiply_add_peak(compute: &Compute) -> f64 {
-    const ROUNDS: usize = 200_000;
+    const ROUNDS: usize = 100_000;
     let tasks = compute.pool().threads() * 16;
     best(|| {
         compute.pool().run(tasks, &|_| {

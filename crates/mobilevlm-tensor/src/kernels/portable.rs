@@ -59,18 +59,29 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn select_less(self, a: Four, b: Four, yes: Four, no: Four) -> Four {
-        Four(std::array::from_fn(|i| {
-            if a.0[i] < b.0[i] { yes.0[i] } else { no.0[i] }
-        }))
+        let mut out = no;
+        for i in 0..4 {
+            if a.0[i] < b.0[i] {
+                out.0[i] = yes.0[i];
+            }
+        }
+        out
     }
     #[inline(always)]
-    fn shift_into_exponent(self, a: Four) -> Four {
-        Four(a.0.map(|x| f32::from_bits(x.to_bits() << 23)))
+    fn shift_into_exponent(self, Four(mut a): Four) -> Four {
+        for x in &mut a {
+            *x = f32::from_bits(x.to_bits() << 23);
+        }
+        Four(a)
     }
 
     #[inline(always)]
     fn sums(self, a: [Four; 4]) -> [f32; 4] {
-        a.map(|Four([a, b, c, d])| (a + c) + (b + d))
+        let mut out = [0.0; 4];
+        for (out, Four([a, b, c, d])) in out.iter_mut().zip(a) {
+            *out = (a + c) + (b + d);
+        }
+        out
     }
 
     #[inline(always)]
@@ -82,13 +93,21 @@ impl Simd for Portable {
     unsafe fn load_f16(self, from: *const u8) -> Four {
         // SAFETY: readable for four numbers of two bytes by the caller's promise.
         let stored = unsafe { from.cast::<[[u8; 2]; 4]>().read_unaligned() };
-        Four(stored.map(|x| f16_to_f32(u16::from_le_bytes(x))))
+        let mut out = [0.0; 4];
+        for (out, stored) in out.iter_mut().zip(stored) {
+            *out = f16_to_f32(u16::from_le_bytes(stored));
+        }
+        Four(out)
     }
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const u8) -> Four {
         // SAFETY: readable for four numbers of two bytes by the caller's promise.
         let stored = unsafe { from.cast::<[[u8; 2]; 4]>().read_unaligned() };
-        Four(stored.map(|x| bf16_to_f32(u16::from_le_bytes(x))))
+        let mut out = [0.0; 4];
+        for (out, stored) in out.iter_mut().zip(stored) {
+            *out = bf16_to_f32(u16::from_le_bytes(stored));
+        }
+        Four(out)
     }
     #[inline(always)]
     unsafe fn store(self, a: Four, to: *mut f32) {

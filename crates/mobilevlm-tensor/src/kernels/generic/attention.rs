@@ -214,17 +214,17 @@ unsafe fn outer<S: Simd, const R: usize, const N: usize>(
     width: usize,
     column: usize,
 ) {
-    let offset = |vector: usize| {
-        let at = vector * S::LANES;
-        at / PANEL * right.group + at % PANEL
-    };
     let mut sums = [[s.splat(0.0); N]; R];
     // SAFETY: the group of `column` exists.
     let mut from = unsafe { right.from.add(column / PANEL * right.group) };
     for term in 0..terms {
-        // SAFETY: all vectors lie in the columns that the caller promises.
-        let vectors: [S::Vector; N] =
-            std::array::from_fn(|v| unsafe { s.load(from.add(offset(v))) });
+        let mut vectors = [s.splat(0.0); N];
+        for v in 0..N {
+            let lane = v * S::LANES;
+            let offset = lane / PANEL * right.group + lane % PANEL;
+            // SAFETY: all vectors lie in the columns that the caller promises.
+            vectors[v] = unsafe { s.load(from.add(offset)) };
+        }
         for r in 0..R {
             // SAFETY: row `r`, term `term` of `left`.
             let factor = s.splat(unsafe { *left.add(r * left_stride + term) });

@@ -76,24 +76,27 @@ pub(crate) unsafe fn direct<S: Simd, W: Stored, const ROWS: usize>(s: S, a: &Dir
 unsafe fn tile<S: Simd, W: Stored, const R: usize>(s: S, a: &Direct, i: usize, j: usize) {
     let columns = COLUMNS.min(a.n - j);
     let row_bytes = a.k * W::BYTES;
-    // A missing weight row is replaced by the last one and its result dropped.
-    // SAFETY: rows below `m` and `n`, by the promise and `min`.
-    let x: [*const f32; R] = std::array::from_fn(|r| unsafe { a.x.as_ptr().add((i + r) * a.k) });
-    let last = a.n - 1;
-    // SAFETY: as above.
-    let w: [*const u8; COLUMNS] =
-        std::array::from_fn(|c| unsafe { a.w.as_ptr().add((j + c).min(last) * row_bytes) });
+    let mut x = [a.x.as_ptr(); R];
+    for (r, x) in x.iter_mut().enumerate() {
+        // SAFETY: row `i + r` exists.
+        *x = unsafe { x.add((i + r) * a.k) };
+    }
+    // A missing weight row is replaced by the last one, and its result dropped.
+    let mut w = [a.w.as_ptr(); COLUMNS];
+    for (c, w) in w.iter_mut().enumerate() {
+        // SAFETY: the row is one that exists.
+        *w = unsafe { w.add((j + c).min(a.n - 1) * row_bytes) };
+    }
 
     let mut out = [[0.0; COLUMNS]; R];
     for (r, out) in out.iter_mut().enumerate() {
         for (c, out) in out.iter_mut().enumerate().take(columns) {
             let bias = a.bias.map_or(0.0, |bias| bias[j + c]);
-            // SAFETY: row and column exist; `y` by the caller's promise.
-            let before = if a.accumulate {
-                unsafe { *a.y.add((i + r) * a.stride + j + c) }
-            } else {
-                0.0
-            };
+            let mut before = 0.0;
+            if a.accumulate {
+                // SAFETY: row and column exist; `y` by the caller's promise.
+                before = unsafe { *a.y.add((i + r) * a.stride + j + c) };
+            }
             *out = before + bias;
         }
     }
@@ -105,8 +108,11 @@ unsafe fn tile<S: Simd, W: Stored, const R: usize>(s: S, a: &Direct, i: usize, j
         let mut sums = [[s.splat(0.0); COLUMNS]; R];
         let mut at = first;
         while at < whole {
-            // SAFETY: `at + LANES ≤ k`, so both stay inside their rows.
-            let weights = w.map(|w| unsafe { W::load(s, w.add(at * W::BYTES)) });
+            let mut weights = [s.splat(0.0); COLUMNS];
+            for c in 0..COLUMNS {
+                // SAFETY: `at + LANES ≤ k`, so this stays inside the row.
+                weights[c] = unsafe { W::load(s, w[c].add(at * W::BYTES)) };
+            }
             for r in 0..R {
                 // SAFETY: the same.
                 let x = unsafe { s.load(x[r].add(at)) };

@@ -140,14 +140,9 @@ pub(crate) unsafe fn packed<S: Simd, W: Stored, const ROWS: usize>(
             let x = &a.x[all_tiles * ROWS * first + tile * ROWS * width..][..ROWS * width];
             for (j, w) in (0..a.n).step_by(COLUMNS).zip(panels.chunks_exact(panel)) {
                 // SAFETY: both hold `width / LANES` steps, as they were packed.
-                let sums =
-                    unsafe { multiply::<S, ROWS>(s, x.as_ptr(), w.as_ptr(), width / S::LANES) };
-                let i = tile * ROWS;
-                for (row, sums) in sums.iter().enumerate().take(a.m - i) {
-                    // SAFETY: row `i + row` is below `m` and column `j` below `n`; the rest is the
-                    // caller's promise.
-                    unsafe { add_to_output(a, i + row, j, sums, first == 0) };
-                }
+                let sums = unsafe { multiply::<S, ROWS>(s, x.as_ptr(), w.as_ptr(), width / S::LANES) };
+                // SAFETY: the tile and its first column exist; `y` by the caller's promise.
+                unsafe { add_to_output(a, tile * ROWS, j, &sums, first == 0) };
             }
         }
         first += length;
@@ -167,9 +162,11 @@ unsafe fn multiply<S: Simd, const ROWS: usize>(
 ) -> [[f32; COLUMNS]; ROWS] {
     let mut sums = [[s.splat(0.0); COLUMNS]; ROWS];
     for _ in 0..steps {
-        // SAFETY: inside the vectors of this step.
-        let rows: [S::Vector; ROWS] =
-            std::array::from_fn(|r| unsafe { s.load(x.add(r * S::LANES)) });
+        let mut rows = [s.splat(0.0); ROWS];
+        for r in 0..ROWS {
+            // SAFETY: inside the vectors of this step.
+            rows[r] = unsafe { s.load(x.add(r * S::LANES)) };
+        }
         for c in 0..COLUMNS {
             // SAFETY: the same.
             let weights = unsafe { s.load(w.add(c * S::LANES)) };
@@ -190,29 +187,38 @@ unsafe fn multiply<S: Simd, const ROWS: usize>(
     out
 }
 
-/// Adds the sums of one block to row `i`, columns `j..j + COLUMNS` of the output, those that exist.
+/// Adds the sums of one block to the rows from `i` and columns from `j` that exist.
 ///
 /// # Safety
 /// `i < m`, `j < n`, and `packed`'s promise about `y`.
 #[inline(always)]
-unsafe fn add_to_output(a: &Packed, i: usize, j: usize, sums: &[f32; COLUMNS], first_block: bool) {
-    // SAFETY: an element of the output.
-    let y = unsafe { a.y.add(i * a.stride + j) };
+unsafe fn add_to_output<const ROWS: usize>(
+    a: &Packed,
+    i: usize,
+    j: usize,
+    sums: &[[f32; COLUMNS]; ROWS],
+    first_block: bool,
+) {
     let columns = COLUMNS.min(a.n - j);
-    for c in 0..columns {
-        let start = if !first_block {
-            // SAFETY: column `j + c` is below `n`.
-            unsafe { *y.add(c) }
-        } else {
-            // SAFETY: the same.
-            let before = if a.accumulate {
-                unsafe { *y.add(c) }
-            } else {
-                0.0
-            };
-            before + a.bias.map_or(0.0, |bias| bias[j + c])
-        };
-        // SAFETY: the same.
-        unsafe { *y.add(c) = start + sums[c] };
+    let mut bias = [0.0; COLUMNS];
+    if let (Some(all), true) = (a.bias, first_block) {
+        bias[..columns].copy_from_slice(&all[j..j + columns]);
+    }
+    for (row, sums) in sums.iter().enumerate().take(a.m - i) {
+        // SAFETY: row `i + row` is below `m`.
+        let y = unsafe { a.y.add((i + row) * a.stride + j) };
+        let mut out = [0.0; COLUMNS];
+        // Whole rows of a tile move as one vector.
+        let moved = if columns == COLUMNS { COLUMNS } else { columns };
+        if a.accumulate || !first_block {
+            // SAFETY: these columns exist.
+            unsafe { std::ptr::copy_nonoverlapping(y, out.as_mut_ptr(), moved) };
+        }
+        for c in 0..COLUMNS {
+            // The bias is added to what was there, as in the direct product, then the sums.
+            out[c] = if first_block { out[c] + bias[c] } else { out[c] } + sums[c];
+        }
+        // SAFETY: these columns exist.
+        unsafe { std::ptr::copy_nonoverlapping(out.as_ptr(), y, moved) };
     }
 }

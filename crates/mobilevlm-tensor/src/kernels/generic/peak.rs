@@ -18,5 +18,9 @@ pub(crate) fn peak<S: Simd, const N: usize>(s: S, rounds: usize) -> f32 {
             *sum = s.mul_add(factor, term, *sum);
         }
     }
-    sums.into_iter().map(|sum| s.sum(sum)).sum()
+    let mut total = 0.0;
+    for sum in sums {
+        total += s.sum(sum);
+    }
+    total
 }
