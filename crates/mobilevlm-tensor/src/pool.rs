@@ -45,7 +45,7 @@ impl Pool {
     /// A pool of `threads` threads, the calling one included; 0 counts as 1.
     pub fn new(threads: usize) -> Pool {
         let shared = Arc::new(Shared::default());
-        let workers = (1..threads)
+        let workers: Vec<JoinHandle<()>> = (1..threads)
             .map_while(|thread| {
                 let shared = Arc::clone(&shared);
                 let name = format!("mobilevlm-{thread}");
@@ -56,6 +56,15 @@ impl Pool {
                     .ok()
             })
             .collect();
+        // A thread allocates while it starts, which must not happen during a later computation.
+        let mut started = lock(&shared.started);
+        while *started < workers.len() {
+            started = shared
+                .all_started
+                .wait(started)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(started);
         Pool {
             shared,
             workers,
@@ -150,6 +159,9 @@ struct Shared {
     next: AtomicUsize,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     stop: AtomicBool,
+    /// Workers that have started.
+    started: Mutex<usize>,
+    all_started: Condvar,
     /// Guards sleeping: whoever sleeps checks its reason under this lock.
     sleep: Mutex<()>,
     sleepers: AtomicUsize,
@@ -213,6 +225,8 @@ impl Shared {
     /// The life of a worker.
     fn work(&self, thread: usize) {
         INSIDE.set(true);
+        *lock(&self.started) += 1;
+        self.all_started.notify_all();
         let mut last = 0;
         while let Some(open) = self.wait_for_other_than(last) {
             if self

@@ -14,23 +14,40 @@ const BUFFER: usize = 1 << 30;
 
 /// The best rate, in 10⁹ bytes a second, at which all threads together read memory.
 pub fn read_bandwidth(compute: &Compute) -> f64 {
-    let mut buffer = vec![0f32; BUFFER / 4];
     const PIECE: usize = (1 << 20) / 4;
+    let mut buffer = vec![0f32; BUFFER / 4];
+    in_huge_pages(&buffer);
+    // Written once, since memory that was never written is one page of zeros.
     for_each_piece(compute.pool(), &mut buffer, PIECE, |_, piece| {
         piece.fill(1.0)
     });
     best(|| {
         compute.pool().run(buffer.len() / PIECE, &|piece| {
-            let mut folded = [0u32; 64];
-            for group in buffer[piece * PIECE..][..PIECE].as_chunks::<64>().0 {
-                for (folded, number) in folded.iter_mut().zip(group) {
-                    *folded ^= number.to_bits();
-                }
-            }
-            black_box(folded);
+            black_box(compute.kernels().read(&buffer[piece * PIECE..][..PIECE]));
         });
         BUFFER as f64
     })
+}
+
+/// Asks for huge pages, so that the probe measures memory and not address translation.
+fn in_huge_pages(buffer: &[f32]) {
+    #[cfg(target_os = "linux")]
+    {
+        let page = 4096;
+        let start = (buffer.as_ptr() as usize).next_multiple_of(page);
+        let length = size_of_val(buffer) - page;
+        // SAFETY: whole pages inside the buffer; the advice changes no content. A refusal only
+        // makes the probe a little slower, so the result is not looked at.
+        unsafe {
+            libc::madvise(
+                start as *mut libc::c_void,
+                length / page * page,
+                libc::MADV_HUGEPAGE,
+            )
+        };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = buffer;
 }
 
 /// The best rate, in 10⁹ operations a second, of multiplying and adding with this kernel table on

@@ -12,7 +12,7 @@ impl Avx2 {
     /// # Safety
     /// The machine has AVX2, FMA and F16C.
     #[inline(always)]
-    unsafe fn new() -> Avx2 {
+    pub(super) unsafe fn new() -> Avx2 {
         Avx2(())
     }
 }

@@ -12,7 +12,7 @@ impl Avx512 {
     /// # Safety
     /// The machine has AVX-512 F, BW, DQ and VL.
     #[inline(always)]
-    unsafe fn new() -> Avx512 {
+    pub(super) unsafe fn new() -> Avx512 {
         Avx512(())
     }
 }

@@ -1,7 +1,7 @@
 //! The linear layer: where a model spends its time.
 
 use crate::kernels::generic::direct::{BLOCK, COLUMNS, Direct};
-use crate::kernels::generic::packed::{Packed, padded, panel_numbers};
+use crate::kernels::generic::packed::{Packed, STRIP_NUMBERS, padded};
 use crate::parallel::Parts;
 use crate::scratch::{FLOATS, with_scratch};
 use crate::{Compute, Matrix};
@@ -13,13 +13,16 @@ const FEW_ROWS: usize = 12;
 /// (it takes about ten microseconds), short enough to share between threads.
 const DIRECT_BYTES: usize = 128 * 1024;
 
-/// Weight rows that a task of the packed product packs at once: 64 rows of a block of 1024 are
-/// 256 KiB as `f32`, a quarter of a second-level cache of 1 MiB.
-const PACKED_COLUMNS: usize = 64;
+/// Rows of `x` that a task of the packed product takes, about: the block of 1024 numbers of 144
+/// rows is 576 KiB, which stay in a second-level cache of 1 MiB beside the packed weights.
+const PACKED_ROWS: usize = 144;
 
-/// Rows of `x` that a task of the packed product takes: packing its 64 weight rows then costs a
-/// hundredth of multiplying with them.
-const PACKED_ROWS: usize = 192;
+/// Weight rows that a task of the packed product takes at most, and of which it takes a multiple.
+/// More rows use a block of `x` more often, fewer rows share the work more evenly.
+const PACKED_COLUMNS: std::ops::RangeInclusive<usize> = 32..=256;
+
+/// Tasks that each thread should find, so that one more or less makes little difference.
+const TASKS_PER_THREAD: usize = 8;
 
 /// y = x · wᵀ + bias.
 ///
@@ -143,25 +146,28 @@ fn packed(compute: &Compute, call: &Call, y: &mut [f32]) {
     let tile = kernels.tile();
     let tiles = m.div_ceil(tile.rows);
     let packed_numbers = (tiles * tile.rows * padded(k, tile.lanes)).next_multiple_of(FLOATS);
-    let panels = panel_numbers(PACKED_COLUMNS);
-    with_scratch(packed_numbers + pool.threads() * panels, |scratch| {
-        let (x, panel_scratch) = scratch.split_at_mut(packed_numbers);
-        pack_all(compute, call, tiles, x);
-        let (x, panel_scratch, y) = (&*x, Parts::new(panel_scratch), Parts::new(y));
+    // Row groups of equal size, and so many column groups that there are tasks enough.
+    let row_groups = m.div_ceil(PACKED_ROWS);
+    let group_tiles = tiles.div_ceil(row_groups);
+    let (least, most) = PACKED_COLUMNS.into_inner();
+    let wanted = (pool.threads() * TASKS_PER_THREAD).div_ceil(row_groups);
+    let columns = n.div_ceil(wanted).next_multiple_of(least).min(most);
+    let column_groups = n.div_ceil(columns);
 
-        // As many row groups of equal size as have about `PACKED_ROWS` rows.
-        let groups = m.div_ceil(PACKED_ROWS);
-        let group = tiles.div_ceil(groups);
-        let strips = n.div_ceil(PACKED_COLUMNS);
-        pool.run_on(strips * groups, &|task, thread| {
+    with_scratch(packed_numbers + pool.threads() * STRIP_NUMBERS, |scratch| {
+        let (x, panels) = scratch.split_at_mut(packed_numbers);
+        pack_all(compute, call, tiles, x);
+        let (x, panels, y) = (&*x, Parts::new(panels), Parts::new(y));
+        pool.run_on(column_groups * row_groups, &|task, thread| {
             // Neighbouring tasks read the same weights.
-            let (strip, row_group) = (task / groups, task % groups);
-            let first = strip * PACKED_COLUMNS;
-            let count = PACKED_COLUMNS.min(n - first);
+            let (column_group, row_group) = (task / row_groups, task % row_groups);
+            let first = column_group * columns;
+            let count = columns.min(n - first);
             let part = Packed {
                 x,
                 m,
-                tiles: (row_group * group).min(tiles)..((row_group + 1) * group).min(tiles),
+                tiles: (row_group * group_tiles).min(tiles)
+                    ..((row_group + 1) * group_tiles).min(tiles),
                 w: w.rows_from(first, count),
                 n: count,
                 k,
@@ -171,7 +177,7 @@ fn packed(compute: &Compute, call: &Call, y: &mut [f32]) {
                 stride: n,
             };
             // SAFETY: this thread's own part, since thread numbers differ.
-            let panels = unsafe { panel_scratch.part(thread * panels, panels) };
+            let panels = unsafe { panels.part(thread * STRIP_NUMBERS, STRIP_NUMBERS) };
             // SAFETY: the rectangle of these tiles and columns belongs to no other task.
             unsafe { kernels.packed(w.format(), &part, panels) };
         });

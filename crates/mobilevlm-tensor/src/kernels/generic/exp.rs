@@ -47,3 +47,83 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::Vector) -> S::Vector {
     let result = s.select_less(x, s.splat(LOWEST), s.splat(0.0), result);
     s.select_less(s.splat(HIGHEST), x, s.splat(f32::INFINITY), result)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::portable::Portable;
+    use crate::kernels::{Kernels, tables};
+
+    /// The units in the last place by which `found` misses eˣ.
+    fn units(x: f32, found: f32) -> f64 {
+        let expected = f64::from(x).exp();
+        let unit = f64::from((expected as f32).next_up()) - f64::from(expected as f32);
+        (f64::from(found) - expected).abs() / unit
+    }
+
+    #[test]
+    fn within_two_units_in_every_table() {
+        for table in tables() {
+            let Some(kernels) = table.kernels() else {
+                println!(
+                    "{}: skipped, this machine lacks {}",
+                    table.name,
+                    table.missing.join(", ")
+                );
+                continue;
+            };
+            let mut worst = (0.0, 0.0);
+            // From just above where the result is 0 to just below where it is infinite.
+            for step in 0..1_000_000 {
+                let x = -86.9 + step as f32 * (88.7 + 86.9) / 1e6;
+                worst = max(worst, (units(x, exp_with(kernels, x)), x));
+            }
+            assert!(
+                worst.0 <= 2.0,
+                "{}: {} units at {}",
+                table.name,
+                worst.0,
+                worst.1
+            );
+
+            let exp = |x| exp_with(kernels, x);
+            assert_eq!([exp(0.0), exp(-0.0)], [1.0, 1.0], "{}", table.name);
+            assert_eq!(
+                [exp(-87.0), exp(-1e30), exp(f32::NEG_INFINITY)],
+                [0.0; 3],
+                "{}",
+                table.name
+            );
+            assert_eq!(
+                [exp(88.8), exp(f32::INFINITY)],
+                [f32::INFINITY; 2],
+                "{}",
+                table.name
+            );
+            assert!(exp(f32::NAN).is_nan(), "{}", table.name);
+        }
+    }
+
+    fn max(a: (f64, f32), b: (f64, f32)) -> (f64, f32) {
+        if b.0 > a.0 { b } else { a }
+    }
+
+    /// [`exp`] with the vectors of a table that the machine can run.
+    fn exp_with(kernels: &Kernels, x: f32) -> f32 {
+        fn first_lane<S: Simd>(s: S, x: f32) -> f32 {
+            let mut lanes = [0.0; 16];
+            s.write(exp(s, s.splat(x)), &mut lanes);
+            lanes[0]
+        }
+        match kernels.name() {
+            "portable" => first_lane(Portable, x),
+            // SAFETY: `kernels` is the table of this name, so the machine has its features.
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => first_lane(unsafe { crate::kernels::avx2::Avx2::new() }, x),
+            // SAFETY: the same.
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => first_lane(unsafe { crate::kernels::avx512::Avx512::new() }, x),
+            other => panic!("no test of the exponential for table {other}"),
+        }
+    }
+}

@@ -93,12 +93,14 @@ pub(crate) struct Packed<'a> {
     pub(crate) stride: usize,
 }
 
-/// Numbers that [`packed`] needs to pack `n` weight rows.
-pub(crate) fn panel_numbers(n: usize) -> usize {
-    n.next_multiple_of(COLUMNS) * BLOCK
-}
+/// Weight rows that are packed at once: 32 · 1024 · 4 bytes = 128 KiB, which stay in a second-level
+/// cache of 256 KiB or more while all tiles use them.
+const STRIP: usize = 32;
 
-/// Computes `a`. `panels` is for the packed weights of one block, see [`panel_numbers`].
+/// Numbers that [`packed`] needs for packed weights.
+pub(crate) const STRIP_NUMBERS: usize = STRIP * BLOCK;
+
+/// Computes `a`. `panels` is scratch of [`STRIP_NUMBERS`].
 ///
 /// # Safety
 /// `a.y` is writable, and nobody else's, at `i · stride + j` for the rows `i < m` of the tiles and
@@ -111,9 +113,7 @@ pub(crate) unsafe fn packed<S: Simd, W: Stored, const ROWS: usize>(
 ) {
     let all_tiles = a.m.div_ceil(ROWS);
     assert!(a.w.len() == a.n * a.k * W::BYTES && a.tiles.end <= all_tiles);
-    assert!(
-        a.x.len() >= all_tiles * ROWS * padded(a.k, S::LANES) && panels.len() >= panel_numbers(a.n)
-    );
+    assert!(a.x.len() >= all_tiles * ROWS * padded(a.k, S::LANES) && panels.len() >= STRIP_NUMBERS);
     assert!(a.bias.is_none_or(|bias| bias.len() == a.n));
     let row_bytes = a.k * W::BYTES;
     let mut first = 0;
@@ -121,28 +121,38 @@ pub(crate) unsafe fn packed<S: Simd, W: Stored, const ROWS: usize>(
         let length = BLOCK.min(a.k - first);
         let width = padded(length, S::LANES);
         let panel = COLUMNS * width;
-        for (j, out) in (0..a.n)
-            .step_by(COLUMNS)
-            .zip(panels.chunks_exact_mut(panel))
-        {
-            let end = (j + COLUMNS).min(a.n);
-            pack::<S, W, COLUMNS>(
-                s,
-                &a.w[j * row_bytes..end * row_bytes],
-                a.k,
-                first,
-                length,
-                out,
-            );
-        }
-        for tile in a.tiles.clone() {
-            // The rows of one tile stay in the first-level cache while the panels pass by.
-            let x = &a.x[all_tiles * ROWS * first + tile * ROWS * width..][..ROWS * width];
-            for (j, w) in (0..a.n).step_by(COLUMNS).zip(panels.chunks_exact(panel)) {
-                // SAFETY: both hold `width / LANES` steps, as they were packed.
-                let sums = unsafe { multiply::<S, ROWS>(s, x.as_ptr(), w.as_ptr(), width / S::LANES) };
-                // SAFETY: the tile and its first column exist; `y` by the caller's promise.
-                unsafe { add_to_output(a, tile * ROWS, j, &sums, first == 0) };
+        // The block of all rows of `x` stays in the second-level cache while the strips pass by,
+        // and the block of one tile in the first-level cache while the panels of a strip do.
+        for strip in (0..a.n).step_by(STRIP) {
+            let columns = strip..(strip + STRIP).min(a.n);
+            for (j, out) in columns
+                .clone()
+                .step_by(COLUMNS)
+                .zip(panels.chunks_exact_mut(panel))
+            {
+                let end = (j + COLUMNS).min(a.n);
+                pack::<S, W, COLUMNS>(
+                    s,
+                    &a.w[j * row_bytes..end * row_bytes],
+                    a.k,
+                    first,
+                    length,
+                    out,
+                );
+            }
+            for tile in a.tiles.clone() {
+                let x = &a.x[all_tiles * ROWS * first + tile * ROWS * width..][..ROWS * width];
+                for (j, w) in columns
+                    .clone()
+                    .step_by(COLUMNS)
+                    .zip(panels.chunks_exact(panel))
+                {
+                    // SAFETY: both hold `width / LANES` steps, as they were packed.
+                    let sums =
+                        unsafe { multiply::<S, ROWS>(s, x.as_ptr(), w.as_ptr(), width / S::LANES) };
+                    // SAFETY: the tile and its first column exist; `y` by the caller's promise.
+                    unsafe { add_to_output(a, tile * ROWS, j, &sums, first == 0) };
+                }
             }
         }
         first += length;
@@ -216,7 +226,11 @@ unsafe fn add_to_output<const ROWS: usize>(
         }
         for c in 0..COLUMNS {
             // The bias is added to what was there, as in the direct product, then the sums.
-            out[c] = if first_block { out[c] + bias[c] } else { out[c] } + sums[c];
+            out[c] = if first_block {
+                out[c] + bias[c]
+            } else {
+                out[c]
+            } + sums[c];
         }
         // SAFETY: these columns exist.
         unsafe { std::ptr::copy_nonoverlapping(out.as_ptr(), y, moved) };

@@ -1,4 +1,4 @@
-//! The fastest that a table can multiply and add, for [`probe`](crate::probe).
+//! The fastest that a table can multiply and add, and read, for [`probe`](crate::probe).
 
 use crate::kernels::simd::Simd;
 
@@ -23,4 +23,20 @@ pub(crate) fn peak<S: Simd, const N: usize>(s: S, rounds: usize) -> f32 {
         total += s.sum(sum);
     }
     total
+}
+
+/// Reads all of `x`, whose length is a multiple of 128. Returns something that depends on all of it.
+#[inline(always)]
+pub(crate) fn read<S: Simd>(s: S, x: &[f32]) -> f32 {
+    let mut largest = [s.splat(f32::NEG_INFINITY); 8];
+    for group in x.chunks_exact(8 * S::LANES) {
+        for (i, largest) in largest.iter_mut().enumerate() {
+            *largest = s.max(s.read(&group[i * S::LANES..]), *largest);
+        }
+    }
+    let mut all = f32::NEG_INFINITY;
+    for largest in largest {
+        all = all.max(s.largest(largest));
+    }
+    all
 }
