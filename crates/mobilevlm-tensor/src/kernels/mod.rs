@@ -48,6 +48,7 @@ pub struct Kernels {
     rotary: unsafe fn(row: &mut [f32], cos: &[f32], sin: &[f32]),
 
     rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
+    #[allow(clippy::type_complexity, reason = "the signature is the documentation")]
     layer_norm: unsafe fn(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]),
 
     add: unsafe fn(x: &mut [f32], y: &[f32]),

@@ -54,7 +54,7 @@ fn run(
     accumulate: bool,
 ) {
     let (n, k) = (w.rows(), w.columns());
-    let m = if n > 0 { y.len() / n } else { 0 };
+    let m = y.len().checked_div(n).unwrap_or(0);
     assert_eq!(
         y.len(),
         m * n,

@@ -75,7 +75,7 @@ impl Function for Gelu {
         let size = s.max(s.sub(zero, x), x);
         let t = s.mul(size, s.splat(std::f32::consts::FRAC_1_SQRT_2));
         let u = s.div(one, s.mul_add(t, s.splat(0.35), one));
-        let mut p = s.splat(0.044_250_712);
+        let mut p = s.splat(0.044_250_71);
         for coefficient in [
             -0.190_468_56,
             0.254_983_22,

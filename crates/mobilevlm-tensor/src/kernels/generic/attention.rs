@@ -52,7 +52,7 @@ pub(crate) unsafe fn attention<
     a: &Attention,
     scratch: &mut [f32],
 ) {
-    assert!(NARROW * S::LANES == PANEL && WIDE % NARROW == 0);
+    assert!(NARROW * S::LANES == PANEL && WIDE.is_multiple_of(NARROW));
     let most = a.visible + a.visible_step * a.rows.saturating_sub(1);
     assert!(a.keys.len() >= most.next_multiple_of(PANEL) * a.head_dim);
     assert!(a.values.len() >= most * a.head_dim.next_multiple_of(PANEL));
