@@ -13,7 +13,7 @@ pub(crate) struct Options {}
 type Check = (&'static str, &'static [&'static str]);
 
 /// Cheapest first.
-const CHECKS: [Check; 5] = [
+const CHECKS: [Check; 7] = [
     ("format", &["fmt", "--all", "--check"]),
     (
         "dependencies",
@@ -39,6 +39,30 @@ const CHECKS: [Check; 5] = [
     ),
     ("documentation", &["doc", "--workspace", "--no-deps"]),
     ("tests", &["test", "--workspace"]),
+    (
+        "faults are noticed",
+        &[
+            "test",
+            "--package",
+            "xtask",
+            "--features",
+            "broken-parser",
+            "--test",
+            "broken_parser",
+        ],
+    ),
+    (
+        "hostile input",
+        &[
+            "run",
+            "--release",
+            "--package",
+            "xtask",
+            "--",
+            "hostile",
+            "--quick",
+        ],
+    ),
 ];
 
 pub(crate) fn run(_: &Options) -> Done {
