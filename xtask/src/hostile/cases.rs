@@ -4,7 +4,7 @@
 use super::parsers::Parser;
 
 /// Random mutations of each parser's samples.
-const RANDOM: u64 = 20_000;
+const RANDOM: u64 = 50_000;
 
 /// In a quick run, one input in this many is taken (and every file of the corpus).
 const QUICK_STEP: usize = 8;

@@ -2,6 +2,7 @@
 //! `image-webp` crate, lossless ones through [`lossless`].
 
 mod lossless;
+mod partitions;
 
 use image_webp::{DecodingError, WebPDecoder};
 
@@ -138,6 +139,9 @@ impl Chunk<'_> {
             });
         }
 
+        if !partitions::are_whole(self.body) {
+            return Err(truncated(bytes));
+        }
         let length = self.body.len().next_multiple_of(2);
         let mut file = Vec::with_capacity(20 + length);
         file.extend(b"RIFF");
