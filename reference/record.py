@@ -1,7 +1,7 @@
 """Writes what a model computes as a folder that `mobilevlm verify` takes.
 
-`golden/README.md` describes the folder. Models differ; what they have in common here is `Recorder`:
-a function from a prompt and its pictures to ids, logits and stages.
+`golden/README.md` describes the folder. Models differ; all that `write_set` asks of one is a function
+from a case and its pixels to a `Run`.
 """
 
 import importlib.metadata
