@@ -47,14 +47,14 @@ const PROCESSORS: [&str; 2] = ["max", "cortex-a53"];
 /// and emulate, and they test no kernel. The full golden set is skipped because it takes emulation
 /// many minutes; `cargo xtask aarch64 -- -p mobilevlm --test golden` runs it.
 const TESTS: [&[&str]; 2] = [
-    &["-p", "mobilevlm-tensor", "--tests", "--", "--nocapture"],
+    &["-p", "mobilevlm-tensor", "--tests", "--", "--show-output"],
     &[
         "-p",
         "mobilevlm",
         "--test",
         "golden",
         "--",
-        "--nocapture",
+        "--show-output",
         "--skip",
         "the_full_set",
     ],

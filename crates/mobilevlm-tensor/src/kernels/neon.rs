@@ -12,7 +12,7 @@ impl Neon {
     /// # Safety
     /// The machine has NEON.
     #[inline(always)]
-    unsafe fn new() -> Neon {
+    pub(super) unsafe fn new() -> Neon {
         Neon(())
     }
 }

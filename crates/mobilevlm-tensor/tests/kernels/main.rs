@@ -19,9 +19,9 @@ use support::Differences;
 /// Checks one cell on a table; failures are collected in `differences`.
 fn check(cell: &Cell, compute: &Compute, differences: &mut Differences) {
     match (cell.operation, cell.format) {
-        ("linear, few rows", Some(format)) => linear::few_rows(compute, format, differences),
-        ("linear, many rows", Some(format)) => linear::many_rows(compute, format, differences),
-        ("pack rows", None) => linear::packing(compute, differences),
+        ("direct", Some(format)) => linear::few_rows(compute, format, differences),
+        ("packed", Some(format)) => linear::many_rows(compute, format, differences),
+        ("pack_rows", None) => linear::packing(compute, differences),
         ("attention", None) => attention::check(compute, differences),
         ("rotary", None) => rotary::check(compute, differences),
         ("rms_norm", None) => norm::rms(compute, differences),
@@ -33,7 +33,7 @@ fn check(cell: &Cell, compute: &Compute, differences: &mut Differences) {
         ("quick_gelu", None) => elementwise::quick_gelu(compute, differences),
         ("relu", None) => elementwise::relu(compute, differences),
         ("silu_mul", None) => elementwise::silu_mul(compute, differences),
-        ("convolution and mean", None) => grid::check(compute, differences),
+        ("add_product", None) => grid::check(compute, differences),
         (operation, format) => panic!("no check for {operation} {format:?}"),
     }
 }
@@ -77,7 +77,7 @@ fn every_cell_of_every_table() {
                 }
             };
             println!(
-                "{:<9} {:<21} {format:<5} {:<9} {outcome}",
+                "{:<9} {:<12} {format:<5} {:<9} {outcome}",
                 table.name,
                 cell.operation,
                 cell.origin.name()

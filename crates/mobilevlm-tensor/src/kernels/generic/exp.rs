@@ -123,6 +123,9 @@ mod tests {
             // SAFETY: the same.
             #[cfg(target_arch = "x86_64")]
             "avx512" => first_lane(unsafe { crate::kernels::avx512::Avx512::new() }, x),
+            // SAFETY: the same.
+            #[cfg(target_arch = "aarch64")]
+            "neon" => first_lane(unsafe { crate::kernels::neon::Neon::new() }, x),
             other => panic!("no test of the exponential for table {other}"),
         }
     }

@@ -4,7 +4,10 @@
 //! Inner loops are plain: `std::array::from_fn`, `map` on arrays and closures passed to library
 //! functions are compiled without the table's instructions unless everything on the way happens to
 //! be inlined, and then each intrinsic inside is a call.
-#![allow(clippy::needless_range_loop, reason = "indices name the registers of a tile")]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "indices name the registers of a tile"
+)]
 
 pub(crate) mod activation;
 pub(crate) mod attention;
