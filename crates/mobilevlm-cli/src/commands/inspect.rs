@@ -209,8 +209,6 @@ fn projector_name(projector: Projector) -> String {
             LdpV2::NoPool => "ldpnetv2, no-pool".to_owned(),
             LdpV2::Pool => "ldpnetv2, pool".to_owned(),
             LdpV2::PoolPositions => "ldpnetv2, pool+positions".to_owned(),
-            _ => "ldpnetv2".to_owned(),
         },
-        _ => "unknown".to_owned(),
     }
 }
