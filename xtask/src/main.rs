@@ -3,6 +3,7 @@
 
 mod aarch64;
 mod check;
+mod docs;
 mod fuzz;
 mod hostile;
 mod steps;
@@ -20,6 +21,7 @@ static ALLOCATOR: mobilevlm_testing::alloc::Counting = mobilevlm_testing::alloc:
 enum Xtask {
     Aarch64(aarch64::Options),
     Check(check::Options),
+    Docs(docs::Options),
     Fuzz(fuzz::Options),
     Hostile(hostile::Options),
 }
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let done = match Xtask::parse() {
         Xtask::Aarch64(options) => aarch64::run(&options),
         Xtask::Check(options) => check::run(&options),
+        Xtask::Docs(options) => docs::run(&options),
         Xtask::Fuzz(options) => fuzz::run(&options),
         Xtask::Hostile(options) => hostile::run(&options),
     };

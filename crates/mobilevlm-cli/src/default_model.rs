@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use mobilevlm_checkpoint::replace_file;
 
 use crate::error::CliError;
+use crate::settings;
 
 /// Remembers a model's name in a file.
 pub(crate) struct DefaultModel {
@@ -19,22 +20,8 @@ impl DefaultModel {
     /// # Errors
     /// [`CliError::Failed`] if no variable names one and there is no home folder.
     pub(crate) fn of_this_user() -> Result<DefaultModel, CliError> {
-        let folder = |name: &str| {
-            std::env::var_os(name)
-                .filter(|v| !v.is_empty())
-                .map(PathBuf::from)
-        };
-        let settings = if let Some(folder) = folder("XDG_CONFIG_HOME") {
-            Some(folder)
-        } else if cfg!(windows) {
-            folder("APPDATA")
-        } else if cfg!(target_os = "macos") {
-            std::env::home_dir().map(|home| home.join("Library/Application Support"))
-        } else {
-            std::env::home_dir().map(|home| home.join(".config"))
-        };
-        match settings {
-            Some(settings) => Ok(DefaultModel::in_folder(&settings)),
+        match settings::folder() {
+            Some(folder) => Ok(DefaultModel::in_folder(&folder)),
             None => Err(CliError::Failed(
                 "no home folder: set XDG_CONFIG_HOME to the folder where settings are to be kept"
                     .to_owned(),
@@ -42,9 +29,9 @@ impl DefaultModel {
         }
     }
 
-    fn in_folder(settings: &Path) -> DefaultModel {
+    fn in_folder(folder: &Path) -> DefaultModel {
         DefaultModel {
-            file: settings.join("mobilevlm").join("default-model"),
+            file: folder.join("default-model"),
         }
     }
 

@@ -106,7 +106,7 @@ impl CliError {
         match self {
             CliError::Usage { .. } => ExitCode::from(2),
             // What a shell reports for a process that Ctrl-C ended.
-            CliError::Interrupted | CliError::Hub(HubError::Cancelled) => ExitCode::from(130),
+            CliError::Interrupted => ExitCode::from(130),
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 ExitCode::SUCCESS
             }

@@ -1,4 +1,7 @@
-//! Ctrl-C: the first one stops what is under way cleanly, the second one ends the process.
+//! Ctrl-C: the first one stops an answer cleanly, the second one ends the process.
+//!
+//! Outside an answer, the first one ends the process: a download loses nothing by it, as what has
+//! arrived is kept and a file gets its name only when it is whole.
 
 use std::sync::{Mutex, PoisonError};
 

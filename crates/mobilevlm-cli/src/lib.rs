@@ -12,6 +12,7 @@ mod memory;
 mod output;
 mod plan;
 mod run;
+mod settings;
 mod terminal;
 
 pub use run::{command, run};

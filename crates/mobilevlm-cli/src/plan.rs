@@ -14,7 +14,6 @@ use mobilevlm_tensor::Kernels;
 use crate::args::{ComputeArgs, ExifMode, GenerateArgs, ModelArgs};
 use crate::default_model::DefaultModel;
 use crate::error::CliError;
-use crate::interrupt;
 use crate::terminal::Terminal;
 
 /// A model on this machine.
@@ -65,18 +64,12 @@ pub(crate) fn find_model(
             None => only_model(&hub.cache().models(), hub.cache().root())?,
         },
     };
-    let stop = interrupt::stoppable();
     let mut download = terminal.download();
     let resolved = hub.resolve(&name, &mut |event| {
         download.show(event);
-        if stop.is_cancelled() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        ControlFlow::Continue(())
     });
     download.finish();
-    interrupt::done();
     let path = resolved?.path;
     let tower_cache = hub.cached_tower(&path).into_iter().collect();
     Ok(Found {

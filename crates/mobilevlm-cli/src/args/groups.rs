@@ -33,7 +33,12 @@ pub(crate) struct ComputeArgs {
     pub(crate) threads: Option<NonZeroUsize>,
 
     /// Kernel table; `mobilevlm doctor` lists them.
-    #[arg(long, value_name = "NAME", env = "MOBILEVLM_KERNELS")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "MOBILEVLM_KERNELS",
+        hide_env_values = true
+    )]
     pub(crate) kernels: Option<String>,
 }
 

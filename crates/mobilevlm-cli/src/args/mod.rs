@@ -72,16 +72,19 @@ pub(crate) enum Command {
 
 /// `ask`
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "mobilevlm ask [OPTIONS] IMAGE… \"QUESTION\"",
+    after_help = "\
 Examples:
   mobilevlm ask photo.jpg \"What is in this picture?\"
   mobilevlm ask before.png after.png \"What has changed?\"
   curl -s https://example.org/cat.jpg | mobilevlm ask - \"What is this?\"
   mobilevlm ask --json photo.jpg \"How many people are there?\" | jq .text
-  mobilevlm ask --each *.jpg \"Describe this in one sentence.\" > captions.jsonl")]
+  mobilevlm ask --each *.jpg \"Describe this in one sentence.\" > captions.jsonl"
+)]
 pub(crate) struct AskArgs {
     /// The pictures (`-` reads one from standard input), then the question.
-    #[arg(required = true, value_name = "IMAGE… \"QUESTION", value_hint = clap::ValueHint::FilePath)]
+    #[arg(required = true, value_name = "IMAGE… QUESTION", value_hint = clap::ValueHint::FilePath)]
     pub(crate) words: Vec<OsString>,
 
     /// Ask the same of every picture by itself; print one JSON line each, in the order given.

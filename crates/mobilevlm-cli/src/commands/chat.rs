@@ -12,6 +12,7 @@ use crate::args::ChatArgs;
 use crate::error::{CliError, chain};
 use crate::interrupt;
 use crate::plan::{self, Network};
+use crate::settings;
 use crate::terminal::Terminal;
 
 const HELP: &str = "\
@@ -90,18 +91,27 @@ impl Conversation<'_> {
     fn listen(&mut self) -> Result<(), CliError> {
         let failed = |error: ReadlineError| CliError::Output(io::Error::other(error));
         let mut editor = DefaultEditor::new().map_err(failed)?;
-        loop {
+        // A history that cannot be kept is no reason not to talk.
+        let history = settings::folder().map(|folder| folder.join("history"));
+        if let Some(file) = &history {
+            let _ = editor.load_history(file);
+        }
+        let ended = loop {
             match editor.readline("> ") {
                 Ok(line) => {
-                    // A history that cannot grow is no reason to stop talking.
                     let _ = editor.add_history_entry(line.as_str());
                     self.hear(&line)?;
                 }
                 Err(ReadlineError::Interrupted) => {}
-                Err(ReadlineError::Eof) => return Ok(()),
-                Err(error) => return Err(failed(error)),
+                Err(ReadlineError::Eof) => break Ok(()),
+                Err(error) => break Err(failed(error)),
             }
+        };
+        if let Some(file) = &history {
+            let _ = file.parent().map(std::fs::create_dir_all);
+            let _ = editor.save_history(file);
         }
+        ended
     }
 
     /// Does what one line asks for. What goes wrong with one question does not end the talk.

@@ -7,7 +7,6 @@ use mobilevlm::hub::ModelId;
 
 use crate::args::PullArgs;
 use crate::error::CliError;
-use crate::interrupt;
 use crate::plan::{Network, hub};
 use crate::terminal::Terminal;
 
@@ -16,18 +15,12 @@ pub(crate) fn run(args: &PullArgs, terminal: Terminal) -> Result<(), CliError> {
         CliError::usage(error.to_string(), "mobilevlm pull mtgv/MobileVLM_V2-1.7B")
     })?;
     let hub = hub(Network::Allowed)?;
-    let stop = interrupt::stoppable();
     let mut download = terminal.download();
     let path = hub.pull(&id, &mut |event| {
         download.show(event);
-        if stop.is_cancelled() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        ControlFlow::Continue(())
     });
     download.finish();
-    interrupt::done();
     writeln!(io::stdout(), "{}", path?.display())?;
     Ok(())
 }

@@ -247,3 +247,24 @@ fn help_is_success_and_nonsense_is_wrong_usage() {
     command.run::<&str>(&[]).expect(2);
     command.run(&["pull", "not-an-id"]).expect(2);
 }
+
+/// Ctrl-C while a picture is awaited on standard input, as a shell reports it.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_command_ends_at_once_with_130() {
+    let command = Mobilevlm::new();
+    let mut child = command
+        .command()
+        .args(["ask", "-m", &golden("checkpoint"), "-", "What?"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The handler is installed before standard input is read; a moment is enough for both.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let killed = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}

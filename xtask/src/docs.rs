@@ -1,0 +1,77 @@
+//! `cargo xtask docs`: documents that are made from the code, so that they cannot drift from it.
+
+use std::fmt::Write;
+
+use clap::Command;
+
+use crate::steps::{Done, say, workspace};
+
+/// Writes `docs/cli.md` from the definition of the command line.
+///
+/// A test compares the committed page with the definition and names this command.
+#[derive(clap::Args)]
+pub(crate) struct Options {}
+
+/// Where the page is, below the root.
+const PAGE: &str = "docs/cli.md";
+
+/// Columns of the help texts, whatever the terminal has.
+const WIDTH: usize = 100;
+
+pub(crate) fn run(_: &Options) -> Done {
+    std::fs::write(workspace().join(PAGE), page())?;
+    say(&format!("wrote {PAGE}"));
+    Ok(())
+}
+
+fn page() -> String {
+    // The verbs' own names are complete only in a command that has been built.
+    let mut command = mobilevlm_cli::command().term_width(WIDTH);
+    command.build();
+    let mut page = String::from(
+        "# The command `mobilevlm`\n\n\
+         Made by `cargo xtask docs` from `crates/mobilevlm-cli/src/args`; do not edit.\n",
+    );
+    add(&mut page, "mobilevlm", &command);
+    for verb in command
+        .get_subcommands()
+        .filter(|verb| verb.get_name() != "help")
+    {
+        add(&mut page, &format!("mobilevlm {}", verb.get_name()), verb);
+    }
+    page
+}
+
+fn add(page: &mut String, name: &str, command: &Command) {
+    let help = command
+        .clone()
+        .term_width(WIDTH)
+        .render_long_help()
+        .to_string();
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        page,
+        "\n## {name}\n\n```text\n{}\n```\n",
+        lines.join("\n").trim_end()
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_page_is_current() {
+        let committed = std::fs::read_to_string(workspace().join(PAGE)).unwrap_or_default();
+        let differing = page()
+            .lines()
+            .zip(committed.lines())
+            .position(|(now, then)| now != then);
+        assert!(
+            page() == committed,
+            "{PAGE} is not what the command line says (first at line {:?}): run `cargo xtask docs`",
+            differing.map(|line| line + 1)
+        );
+    }
+}
