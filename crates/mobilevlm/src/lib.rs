@@ -29,3 +29,8 @@ pub use vocabulary::open_tokenizer;
 pub use mobilevlm_checkpoint::{Access, Config};
 pub use mobilevlm_processor::{Exif, Limits, PromptItem, RgbImage, Tokenizer};
 pub use mobilevlm_tensor::{Compute, Kernels};
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
