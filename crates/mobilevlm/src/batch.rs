@@ -106,28 +106,22 @@ impl Batch {
     /// common from the start is kept.
     ///
     /// # Errors
-    /// [`Error::Sequence`] if the sequence has left or is running, [`Error::Option`] for an option
-    /// that means nothing, [`Error::Empty`] and [`Error::TooLong`] for a prompt that cannot be
-    /// read.
+    /// [`Error::NoSequence`] and [`Error::StillAnswering`] for a sequence that cannot be asked,
+    /// [`Error::Option`] for an option that means nothing; what [`Model::prompt`] refuses, for a
+    /// prompt that another model made.
     pub fn ask(
         &mut self,
         sequence: SequenceId,
         prompt: Prompt,
         options: &GenerateOptions,
     ) -> Result<(), Error> {
-        let index = self
-            .index(sequence)
-            .ok_or(Error::Sequence(sequence.0, "is not in the batch"))?;
-        if self.sequences[index].1.is_running() {
-            return Err(Error::Sequence(
-                sequence.0,
-                "is still answering: let it finish or leave",
-            ));
+        let index = self.index(sequence).ok_or(Error::NoSequence(sequence))?;
+        let (_, state) = &mut self.sequences[index];
+        if state.is_running() {
+            return Err(Error::StillAnswering(sequence));
         }
-        self.model.check_length(prompt.len())?;
-        self.sequences[index]
-            .1
-            .start(&self.model, prompt, options, &mut self.caches[index])
+        self.model.check(&prompt)?;
+        state.start(&self.model, prompt, options, &mut self.caches[index])
     }
 
     /// Takes a sequence out, at any time; an answer under way ends without an event. A sequence

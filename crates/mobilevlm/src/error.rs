@@ -3,6 +3,8 @@ use mobilevlm_model::ModelError;
 use mobilevlm_processor::{ImageError, TokenizerError};
 use mobilevlm_tensor::KernelError;
 
+use crate::SequenceId;
+
 /// What can go wrong between a checkpoint and an answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -77,7 +79,20 @@ pub enum Error {
         /// What it is.
         found: String,
     },
-    /// A sequence that is not in the batch, or was not idle.
-    #[error("sequence {0} {1}")]
-    Sequence(u64, &'static str),
+    /// Embeds of a picture that another model made.
+    #[error(
+        "a picture's embeds have width {found}, the model takes {expected}: encode it with this model"
+    )]
+    PictureWidth {
+        /// Width of the language model.
+        expected: usize,
+        /// Width of the embeds.
+        found: usize,
+    },
+    /// A sequence that is not in the batch.
+    #[error("sequence {0} is not in the batch: it has left, or is another batch's")]
+    NoSequence(SequenceId),
+    /// A sequence that was asked before it had finished.
+    #[error("sequence {0} is still answering: let it finish, or leave and join anew")]
+    StillAnswering(SequenceId),
 }

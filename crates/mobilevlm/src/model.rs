@@ -189,42 +189,52 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Pictures`] for another number of pictures, [`Error::UnknownToken`] for a token
-    /// that the model does not have, [`Error::Empty`] and [`Error::TooLong`] for a prompt that
-    /// cannot be read.
+    /// that the model does not have, [`Error::PictureWidth`] for a picture that another model
+    /// encoded, [`Error::Empty`] and [`Error::TooLong`] for a prompt that cannot be read.
     pub fn prompt(
         &self,
         items: &[PromptItem],
         pictures: &[EncodedPicture],
     ) -> Result<Prompt, Error> {
-        let vocab = self.language().vocab();
-        let places = items
-            .iter()
-            .filter(|item| matches!(item, PromptItem::Picture))
-            .count();
+        let is_picture = |item: &&PromptItem| matches!(item, PromptItem::Picture);
+        let places = items.iter().filter(is_picture).count();
         if places != pictures.len() {
             return Err(Error::Pictures {
                 expected: places,
                 found: pictures.len(),
             });
         }
-        self.check_length(self.positions(items))?;
         let mut pictures = pictures.iter();
         let mut prompt = Prompt::default();
         for item in items {
-            match *item {
-                PromptItem::Token(id) if id as usize >= vocab => {
-                    return Err(Error::UnknownToken { id, vocab });
-                }
-                PromptItem::Token(id) => prompt.push_token(id),
+            match item {
+                PromptItem::Token(id) => prompt.push_token(*id),
+                // There are as many pictures as places.
                 PromptItem::Picture => {
                     pictures
                         .next()
+                        .cloned()
                         .into_iter()
-                        .for_each(|p| prompt.push_picture(p.clone()));
+                        .for_each(|picture| prompt.push_picture(picture));
                 }
             }
         }
+        self.check(&prompt)?;
         Ok(prompt)
+    }
+
+    /// Refuses what this model cannot read.
+    pub(crate) fn check(&self, prompt: &Prompt) -> Result<(), Error> {
+        self.check_length(prompt.len())?;
+        let (vocab, expected) = (self.language().vocab(), self.language().hidden());
+        if let Some(id) = prompt.tokens().find(|&id| id as usize >= vocab) {
+            return Err(Error::UnknownToken { id, vocab });
+        }
+        let mut widths = prompt.pictures().iter().map(EncodedPicture::width);
+        match widths.find(|&width| width != expected) {
+            Some(found) => Err(Error::PictureWidth { expected, found }),
+            None => Ok(()),
+        }
     }
 
     /// The prompt of one question about `pictures`, as the first turn of a conversation. What a

@@ -145,6 +145,11 @@ impl EncodedPicture {
         &self.embeds
     }
 
+    /// Width d of the embeds.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// Positions that the picture takes in a prompt.
     pub fn tokens(&self) -> usize {
         self.embeds.len() / self.width

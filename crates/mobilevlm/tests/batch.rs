@@ -201,8 +201,33 @@ fn a_sequence_that_runs_or_has_left_cannot_be_asked() {
         )
     };
     ask(&mut batch).unwrap();
-    assert!(matches!(ask(&mut batch), Err(Error::Sequence { .. })));
+    assert!(matches!(ask(&mut batch), Err(Error::StillAnswering(id)) if id == sequence));
     batch.leave(sequence);
     assert!(batch.is_empty());
-    assert!(matches!(ask(&mut batch), Err(Error::Sequence { .. })));
+    assert!(matches!(ask(&mut batch), Err(Error::NoSequence(id)) if id == sequence));
+}
+
+#[test]
+fn a_prompt_of_another_model_is_refused() {
+    let model = Golden::micro().model();
+    for golden in Golden::relatives() {
+        let other = golden.model();
+        let encoded = other.encode(&golden.picture("a.png")).unwrap();
+        let prompt = other.question(&[encoded], "What is this?").unwrap();
+        let mut batch = Batch::new(&model);
+        let sequence = batch.join();
+        let error = batch
+            .ask(sequence, prompt, &GenerateOptions::default())
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::PictureWidth {
+                    expected: 48,
+                    found: 32
+                }
+            ),
+            "{error}"
+        );
+    }
 }
