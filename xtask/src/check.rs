@@ -1,11 +1,11 @@
-//! `cargo xtask check`: every check of a change, the cheapest first; CI runs these steps.
+//! `cargo xtask check`: every check of a change; `.ci/run` is this command.
 
-use crate::steps::{Done, cargo, output, say};
+use crate::steps::{self, Done, cargo, output, say};
 
-/// Checks a change as CI does: format, licences, lints, documentation, tests.
+/// Checks a change as CI does: format, dependencies, lints, documentation, tests, hostile input.
 ///
-/// Stops at the first check that fails. Licences and advisories of the dependencies need
-/// cargo-deny; without it that check is skipped by name.
+/// Stops at the first check that fails. The check of dependencies needs cargo-deny; without it,
+/// it is skipped by name.
 #[derive(clap::Args)]
 pub(crate) struct Options {}
 
@@ -13,69 +13,28 @@ pub(crate) struct Options {}
 type Check = (&'static str, &'static [&'static str]);
 
 /// Cheapest first.
-const CHECKS: [Check; 7] = [
+#[rustfmt::skip] // A line for each, as it could be typed.
+const CHECKS: [Check; 9] = [
     ("format", &["fmt", "--all", "--check"]),
-    (
-        "dependencies",
-        &[
-            "deny",
-            "--all-features",
-            "check",
-            "bans",
-            "licenses",
-            "sources",
-        ],
-    ),
-    (
-        "lints",
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    ),
-    ("documentation", &["doc", "--workspace", "--no-deps"]),
-    ("tests", &["test", "--workspace"]),
-    (
-        "faults are noticed",
-        &[
-            "test",
-            "--package",
-            "xtask",
-            "--features",
-            "broken-parser",
-            "--test",
-            "broken_parser",
-        ],
-    ),
-    (
-        "hostile input",
-        &[
-            "run",
-            "--release",
-            "--package",
-            "xtask",
-            "--",
-            "hostile",
-            "--quick",
-        ],
-    ),
+    ("dependencies", &["deny", "--all-features", "--locked", "check", "bans", "licenses", "sources"]),
+    ("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    ("documentation", &["doc", "--workspace", "--no-deps", "--locked"]),
+    ("README: the main job", &["run", "--release", "--locked", "--", "ask", "-m", "golden/checkpoint", "golden/images/a.png", "What is this?"]),
+    ("micro reference set", &["run", "--release", "--locked", "--", "verify", "-m", "golden/checkpoint", "--golden", "golden"]),
+    ("hostile input", &["xtask", "hostile", "--quick"]),
+    ("faults are noticed", &["test", "--locked", "--package", "xtask", "--features", "broken-parser", "--test", "broken_parser"]),
+    ("README: the tests", &["test", "--workspace", "--locked"]),
 ];
 
 pub(crate) fn run(_: &Options) -> Done {
     for (name, arguments) in CHECKS {
         let line = format!("{name}: cargo {}", arguments.join(" "));
         if arguments[0] == "deny" && output(&mut cargo(&["deny", "--version"])).is_err() {
-            say(&format!(
-                "skipped {line} (to have it: cargo install cargo-deny)"
-            ));
+            say(&format!("skipped {line} (cargo-deny is not installed)"));
             continue;
         }
         say(&line);
-        crate::steps::run(cargo(arguments).env("RUSTDOCFLAGS", "-D warnings"))?;
+        steps::run(cargo(arguments).env("RUSTDOCFLAGS", "-D warnings"))?;
     }
     say("all checks passed");
     Ok(())
