@@ -90,7 +90,8 @@ kernel_table! {
     ],
     enable: [#[target_feature(enable = "avx2,fma,f16c")]],
     simd: crate::kernels::avx2::Avx2 = crate::kernels::avx2::Avx2::new(),
-    rows: 3,
+    direct_rows: 2,
+    packed_rows: 3,
     attention: [6, 2, 2],
     peak: 12,
 }

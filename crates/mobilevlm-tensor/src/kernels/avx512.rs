@@ -95,7 +95,8 @@ kernel_table! {
     ],
     enable: [#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]],
     simd: crate::kernels::avx512::Avx512 = crate::kernels::avx512::Avx512::new(),
-    rows: 6,
+    direct_rows: 6,
+    packed_rows: 6,
     attention: [6, 4, 1],
     peak: 16,
 }

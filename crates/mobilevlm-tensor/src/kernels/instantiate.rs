@@ -5,7 +5,7 @@
 /// - `features`: what the machine must have, and how to ask for it;
 /// - `enable`: the attribute that compiles a function with the instructions, none for plain Rust;
 /// - `simd`: the vector type, and how its value is made inside such a function;
-/// - `rows`: rows of a tile of the linear layer, see `generic::packed`;
+/// - `direct_rows`, `packed_rows`: rows of a tile, see `generic::direct` and `generic::packed`;
 /// - `attention`: rows, accumulators per row, and vectors in a panel, see `generic::attention`;
 /// - `peak`: independent accumulators that keep the multiply-add units busy.
 macro_rules! kernel_table {
@@ -14,7 +14,8 @@ macro_rules! kernel_table {
         features: [$($feature:literal => $present:expr),*],
         enable: $enable:tt,
         simd: $simd:ty = $token:expr,
-        rows: $rows:literal,
+        direct_rows: $direct_rows:literal,
+        packed_rows: $rows:literal,
         attention: [$attention_rows:literal, $wide:literal, $narrow:literal],
         peak: $peak:literal,
     ) => {
@@ -24,9 +25,9 @@ macro_rules! kernel_table {
             use $crate::kernels::{Kernels, Linear, Tile};
 
             compile! { $enable $token;
-                fn direct_f32(a: &direct::Direct) = direct::direct::<$simd, F32, $rows>;
-                fn direct_f16(a: &direct::Direct) = direct::direct::<$simd, F16, $rows>;
-                fn direct_bf16(a: &direct::Direct) = direct::direct::<$simd, Bf16, $rows>;
+                fn direct_f32(a: &direct::Direct) = direct::direct::<$simd, F32, $direct_rows>;
+                fn direct_f16(a: &direct::Direct) = direct::direct::<$simd, F16, $direct_rows>;
+                fn direct_bf16(a: &direct::Direct) = direct::direct::<$simd, Bf16, $direct_rows>;
                 fn packed_f32(a: &packed::Packed, panels: &mut [f32]) = packed::packed::<$simd, F32, $rows>;
                 fn packed_f16(a: &packed::Packed, panels: &mut [f32]) = packed::packed::<$simd, F16, $rows>;
                 fn packed_bf16(a: &packed::Packed, panels: &mut [f32]) = packed::packed::<$simd, Bf16, $rows>;

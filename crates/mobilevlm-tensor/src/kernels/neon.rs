@@ -80,7 +80,8 @@ kernel_table! {
     features: ["neon" => std::arch::is_aarch64_feature_detected!("neon")],
     enable: [#[target_feature(enable = "neon")]],
     simd: crate::kernels::neon::Neon = crate::kernels::neon::Neon::new(),
-    rows: 6,
+    direct_rows: 4,
+    packed_rows: 6,
     attention: [6, 4, 4],
     peak: 24,
 }

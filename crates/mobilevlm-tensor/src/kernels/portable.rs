@@ -121,7 +121,8 @@ kernel_table! {
     features: [],
     enable: [],
     simd: crate::kernels::portable::Portable = crate::kernels::portable::Portable,
-    rows: 2,
+    direct_rows: 2,
+    packed_rows: 2,
     attention: [2, 4, 4],
     peak: 12,
 }

@@ -6,8 +6,9 @@ use crate::parallel::Parts;
 use crate::scratch::{FLOATS, with_scratch};
 use crate::{Compute, Matrix};
 
-/// Up to so many rows are multiplied without packing.
-const FEW_ROWS: usize = 12;
+/// Up to so many rows are multiplied without packing. In cache, on one core of a Zen 4: 24 rows reach
+/// 94 % of the AVX-512 peak directly and 80 % packed, with AVX2 76 % and 74 %.
+const FEW_ROWS: usize = 24;
 
 /// Weight bytes that a task of the direct product reads: long enough to read at full bandwidth
 /// (it takes about ten microseconds), short enough to share between threads.

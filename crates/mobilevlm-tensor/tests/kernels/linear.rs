@@ -10,10 +10,10 @@ const WIDTHS: [usize; 16] = [
 ];
 /// Weight rows: around the 4 that are multiplied at once, and beyond one task.
 const OUTPUTS: [usize; 7] = [0, 1, 3, 4, 5, 33, 300];
-/// Rows that are multiplied directly: around every tile height.
-const FEW: [usize; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 12];
+/// Rows that are multiplied directly: around every tile height, up to the most.
+const FEW: [usize; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 23, 24];
 /// Rows that are packed: around multiples of every tile height, and beyond one task.
-const MANY: [usize; 6] = [13, 17, 18, 19, 25, 150];
+const MANY: [usize; 6] = [25, 26, 29, 30, 31, 150];
 
 pub(crate) fn few_rows(compute: &Compute, format: Format, differences: &mut Differences) {
     all_sizes(compute, format, &FEW, differences);
@@ -30,7 +30,7 @@ pub(crate) fn packing(compute: &Compute, differences: &mut Differences) {
             .map(|at| if at / k == at % k { 1.0 } else { 0.0 })
             .collect();
         let weight = matrix(Format::F32, k, k, &identity, 0);
-        let m = 20;
+        let m = 32;
         let x = numbers(m * k, 3);
         let mut y = vec![f32::NAN; m * k];
         ops::linear(compute, &x, &weight, None, &mut y);

@@ -39,7 +39,8 @@ pub(crate) struct Direct<'a> {
     pub(crate) n: usize,
 }
 
-/// Computes `a`, up to `ROWS` rows of `x` at once.
+/// Computes `a`, up to `ROWS` rows of `x` at once. So many that their accumulators and a step's
+/// vectors fit the registers; what reads weights of two bytes also needs some to convert them.
 ///
 /// # Safety
 /// `a.y` is writable, and nobody else's, at `i · stride + j` for `i < m`, `j < n`.
@@ -54,6 +55,11 @@ pub(crate) unsafe fn direct<S: Simd, W: Stored, const ROWS: usize>(s: S, a: &Dir
             // SAFETY: `i + ROWS ≤ m` and `j < n`; `y` by the caller's promise.
             unsafe { tile::<S, W, ROWS>(s, a, i, j) };
             i += ROWS;
+        }
+        if ROWS > 4 && i + 4 <= a.m {
+            // SAFETY: `i + 4 ≤ m` and `j < n`; `y` by the caller's promise.
+            unsafe { tile::<S, W, 4>(s, a, i, j) };
+            i += 4;
         }
         while i + 2 <= a.m {
             // SAFETY: `i + 2 ≤ m` and `j < n`; `y` by the caller's promise.
@@ -108,16 +114,16 @@ unsafe fn tile<S: Simd, W: Stored, const R: usize>(s: S, a: &Direct, i: usize, j
         let mut sums = [[s.splat(0.0); COLUMNS]; R];
         let mut at = first;
         while at < whole {
-            let mut weights = [s.splat(0.0); COLUMNS];
-            for c in 0..COLUMNS {
-                // SAFETY: `at + LANES ≤ k`, so this stays inside the row.
-                weights[c] = unsafe { W::load(s, w[c].add(at * W::BYTES)) };
-            }
+            let mut rows = [s.splat(0.0); R];
             for r in 0..R {
+                // SAFETY: `at + LANES ≤ k`, so this stays inside the row.
+                rows[r] = unsafe { s.load(x[r].add(at)) };
+            }
+            for c in 0..COLUMNS {
                 // SAFETY: the same.
-                let x = unsafe { s.load(x[r].add(at)) };
-                for c in 0..COLUMNS {
-                    sums[r][c] = s.mul_add(x, weights[c], sums[r][c]);
+                let weights = unsafe { W::load(s, w[c].add(at * W::BYTES)) };
+                for r in 0..R {
+                    sums[r][c] = s.mul_add(rows[r], weights, sums[r][c]);
                 }
             }
             at += S::LANES;
