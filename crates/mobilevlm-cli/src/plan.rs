@@ -136,11 +136,9 @@ pub(crate) fn open_model(
 /// # Errors
 /// [`CliError::Kernels`] if there is none of that name or this machine cannot run it.
 pub(crate) fn kernels(compute: &ComputeArgs) -> Result<Option<&'static Kernels>, CliError> {
-    Ok(compute
-        .kernels
-        .as_deref()
-        .map(Kernels::by_name)
-        .transpose()?)
+    // An empty variable is one that is not set.
+    let name = compute.kernels.as_deref().filter(|name| !name.is_empty());
+    Ok(name.map(Kernels::by_name).transpose()?)
 }
 
 /// The options of an answer, with a token that stops it.

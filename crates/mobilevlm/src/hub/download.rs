@@ -147,7 +147,7 @@ fn receive(
             Ok(()) => break,
             Err(error) if error.is_passing() => {
                 failures = if partial.length > before {
-                    1
+                    0
                 } else {
                     failures + 1
                 };

@@ -315,11 +315,13 @@ impl Patience {
         }
     }
 
-    /// How long to wait after the `failures`-th failure in a row.
+    /// How long to wait after the `failures`-th try in a row that brought nothing; 0 for one that
+    /// brought something before it failed.
     pub(super) fn pause_after(&self, failures: u32, error: &HubError) -> Duration {
-        let own = self
-            .pause
-            .saturating_mul(1 << failures.saturating_sub(1).min(16));
+        let own = match failures {
+            0 => self.pause / 4,
+            _ => self.pause.saturating_mul(1 << (failures - 1).min(16)),
+        };
         let asked = match error {
             HubError::Status {
                 retry_after: Some(asked),
@@ -474,6 +476,10 @@ mod tests {
         assert_eq!(
             [1, 2, 3, 4, 60].map(|failures| seconds(failures, None)),
             [1, 2, 4, 6, 6]
+        );
+        assert_eq!(
+            patience.pause_after(0, &status(None)),
+            Duration::from_millis(250)
         );
         assert_eq!(seconds(1, Some(5)), 5);
         assert_eq!(seconds(1, Some(3600)), 6);
