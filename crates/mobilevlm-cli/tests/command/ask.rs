@@ -107,25 +107,30 @@ fn json_has_the_documented_keys() {
 
 #[test]
 fn an_answer_that_ends_by_itself_says_so_without_its_last_id() {
-    let case = case("multi-turn");
-    let recorded = case["output_ids"].as_array().unwrap();
-    assert_eq!(
-        recorded.last().unwrap(),
-        2,
-        "this case cannot show anything"
-    );
-    // The turns of the recorded prompt, one by one, so that the history is the recorded one.
-    let stopped = ask(&[
-        "--json",
-        &golden("images/a.png"),
-        "What is this?",
-        "--stop",
-        "No",
-    ])
-    .expect(0)
-    .json();
+    let json = ask(&["--json", &golden("images/a.png"), "What is this?"])
+        .expect(0)
+        .json();
+    assert_eq!(json["finish_reason"], "stop");
+    let ids = json["ids"].as_array().unwrap();
+    assert!(ids.len() < 512 && !ids.contains(&2.into()), "{json}");
+    let recorded = case("one-picture")["output_ids"]
+        .as_array()
+        .unwrap()
+        .clone();
+    assert_eq!(ids[..recorded.len()], recorded);
+}
+
+#[test]
+fn a_stop_string_ends_the_answer_before_it() {
+    let picture = golden("images/a.png");
+    let whole = ask(&["--json", &picture, "What is this?"]).expect(0).json();
+    let whole = whole["text"].as_str().unwrap();
+    let stopped = ask(&["--json", &picture, "What is this?", "--stop", "No"])
+        .expect(0)
+        .json();
     assert_eq!(stopped["finish_reason"], "stop");
-    assert!(!stopped["text"].as_str().unwrap().contains("No"));
+    assert_eq!(stopped["text"], whole.split("No").next().unwrap());
+    assert_ne!(stopped["text"], whole);
 }
 
 #[test]
