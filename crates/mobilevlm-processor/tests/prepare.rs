@@ -97,3 +97,11 @@ fn a_thin_picture_costs_no_square() {
         }
     }
 }
+
+/// Found by the fuzz target `prepare`: an output whose inputs all lie in the border to the right.
+#[test]
+fn outputs_beside_a_thin_picture_are_border() {
+    let thin = noise(1, 11, 7);
+    let expected = resize(&pad_to_square(&thin, [122, 116, 104]), 11, 11);
+    assert_eq!(preprocessor(Aspect::Pad, 11).prepare(&thin), expected);
+}

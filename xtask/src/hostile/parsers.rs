@@ -24,9 +24,17 @@ pub(super) struct Parser {
     golden: &'static [&'static str],
 }
 
-/// Every parser of the workspace.
+/// Every parser of the workspace, and the broken ones where they are compiled in.
 pub(super) fn all() -> Vec<Parser> {
-    let parsers = [
+    let parsers = ours();
+    #[cfg(feature = "broken-parser")]
+    let parsers = [parsers, super::broken::parsers().to_vec()].concat();
+    parsers
+}
+
+/// Every parser of the workspace.
+pub(super) fn ours() -> Vec<Parser> {
+    vec![
         Parser::new("safetensors", targets::safetensors).generated(generated::SAFETENSORS),
         Parser::new("torch-zip", targets::torch),
         Parser::new("torch-legacy", targets::torch).generated(generated::TORCH_LEGACY),
@@ -51,10 +59,7 @@ pub(super) fn all() -> Vec<Parser> {
         picture("webp", |file| limit(file, pictures::webp(file))),
         picture("gif", |file| limit(file, pictures::gif(file))),
         picture("bmp", |file| limit(file, pictures::bmp(file))),
-    ];
-    #[cfg(feature = "broken-parser")]
-    let parsers = parsers.into_iter().chain(super::broken::parsers());
-    parsers.into_iter().collect()
+    ]
 }
 
 fn picture(name: &'static str, limit: fn(&[u8]) -> u64) -> Parser {
