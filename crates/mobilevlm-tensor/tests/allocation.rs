@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mobilevlm_tensor::ops::{self, KeyValues, Rotary, Visible};
-use mobilevlm_tensor::{Bytes, Compute, Format, Matrix, tables};
+use mobilevlm_tensor::{Bytes, Compute, Format, Kernels, Matrix, tables};
 
 struct Counting;
 
@@ -52,13 +52,12 @@ fn a_decode_step_allocates_nothing() {
             continue;
         };
         for sequences in [1, 4] {
-            let mut step = Step::new(Compute::new(kernels, 3), sequences);
-            step.run();
-            let before = ALLOCATIONS.load(Ordering::SeqCst);
-            for _ in 1..POSITIONS {
-                step.run();
-            }
-            let count = ALLOCATIONS.load(Ordering::SeqCst) - before;
+            // Counted again if something was: the test harness, on a thread of its own, allocates
+            // when it reports that a test takes a minute, as this one can under emulation.
+            let count = match allocations(kernels, sequences) {
+                0 => 0,
+                _ => allocations(kernels, sequences),
+            };
             assert_eq!(
                 count, 0,
                 "{}, {sequences} sequences: {count} allocations",
@@ -70,6 +69,17 @@ fn a_decode_step_allocates_nothing() {
     let before = ALLOCATIONS.load(Ordering::SeqCst);
     drop(std::hint::black_box(vec![1u8; 100]));
     assert!(ALLOCATIONS.load(Ordering::SeqCst) > before);
+}
+
+/// Allocations in all steps but the first, which makes the memory that the others use again.
+fn allocations(kernels: &'static Kernels, sequences: usize) -> usize {
+    let mut step = Step::new(Compute::new(kernels, 3), sequences);
+    step.run();
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+    for _ in 1..POSITIONS {
+        step.run();
+    }
+    ALLOCATIONS.load(Ordering::SeqCst) - before
 }
 
 const POSITIONS: usize = 100;
