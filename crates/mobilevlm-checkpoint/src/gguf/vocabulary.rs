@@ -23,7 +23,10 @@ pub fn pieces(file: &[u8], gguf: &Gguf) -> Result<Vec<Piece>, GgufError> {
         Some(Value::Text(range)) if file.get(range.clone()) == Some(b"llama") => {}
         Some(Value::Text(range)) => {
             let found = file.get(range.clone()).unwrap_or_default();
-            let found = format!("{:?}", String::from_utf8_lossy(&found[..found.len().min(40)]));
+            let found = format!(
+                "{:?}",
+                String::from_utf8_lossy(&found[..found.len().min(40)])
+            );
             return Err(wrong(
                 model,
                 "\"llama\": other tokenizers are not implemented",
