@@ -1,5 +1,7 @@
 //! The fastest that a table can multiply and add, and read, for [`probe`](crate::probe).
 
+use std::hint::black_box;
+
 use crate::kernels::simd::Simd;
 
 /// `rounds` times: `N` independent multiply-adds of a vector. Returns something that depends on
@@ -8,9 +10,10 @@ use crate::kernels::simd::Simd;
 pub(crate) fn peak<S: Simd, const N: usize>(s: S, rounds: usize) -> f32 {
     let mut sums = [s.splat(0.0); N];
     for (i, sum) in sums.iter_mut().enumerate() {
-        *sum = s.splat(i as f32);
+        // Opaque, or the compiler would see that all lanes are equal and compute one.
+        *sum = black_box(s.splat(i as f32));
     }
-    let (factor, term) = (s.splat(0.999), s.splat(1e-3));
+    let (factor, term) = (black_box(s.splat(0.999)), black_box(s.splat(1e-3)));
     for _ in 0..rounds {
         for sum in &mut sums {
             // The sum is what is added to, as in the kernels: NEON's instruction writes to that
