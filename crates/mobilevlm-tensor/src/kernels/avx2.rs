@@ -57,6 +57,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: a hint, which reads nothing; the instruction is in every x86-64 processor.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
+    }
+    #[inline(always)]
     unsafe fn load(self, from: *const f32) -> __m256 {
         // SAFETY: readable by the caller's promise; `self` proves the instructions.
         unsafe { _mm256_loadu_ps(from) }

@@ -53,6 +53,10 @@ pub(crate) trait Simd: Copy {
         self.sums([a, zero, zero, zero])[0]
     }
 
+    /// Asks for a cache line that will be read soon; any address is allowed.
+    #[inline(always)]
+    fn prefetch(self, _at: *const u8) {}
+
     /// Reads `LANES` numbers.
     ///
     /// # Safety

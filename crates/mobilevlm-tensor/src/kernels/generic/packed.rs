@@ -140,6 +140,8 @@ pub(crate) unsafe fn packed<S: Simd, W: Stored, const ROWS: usize>(
                     out,
                 );
             }
+            let mut next = Lines::after::<W>(a, strip, first);
+            let pieces = a.tiles.len() * columns.len().div_ceil(COLUMNS);
             for tile in a.tiles.clone() {
                 let x = &a.x[all_tiles * ROWS * first + tile * ROWS * width..][..ROWS * width];
                 for (j, w) in columns
@@ -147,6 +149,7 @@ pub(crate) unsafe fn packed<S: Simd, W: Stored, const ROWS: usize>(
                     .step_by(COLUMNS)
                     .zip(panels.chunks_exact(panel))
                 {
+                    next.prefetch(s, pieces);
                     // SAFETY: both hold `width / LANES` steps, as they were packed.
                     let sums =
                         unsafe { multiply::<S, ROWS>(s, x.as_ptr(), w.as_ptr(), width / S::LANES) };
@@ -156,6 +159,55 @@ pub(crate) unsafe fn packed<S: Simd, W: Stored, const ROWS: usize>(
             }
         }
         first += length;
+    }
+}
+
+/// The stored weights that are packed next, asked for line by line while the present ones are
+/// multiplied. They lie in short runs, one per row, which hardware prefetchers are late for.
+struct Lines {
+    from: *const u8,
+    row_bytes: usize,
+    rows: usize,
+    lines_per_row: usize,
+    /// Lines asked for so far.
+    done: usize,
+}
+
+const LINE: usize = 64;
+
+impl Lines {
+    /// What follows the strip of weight rows from `strip` and the block from `first`: the next
+    /// strip, or the next block of the first one.
+    #[inline(always)]
+    fn after<W: Stored>(a: &Packed, strip: usize, first: usize) -> Lines {
+        let (strip, first) = if strip + STRIP < a.n {
+            (strip + STRIP, first)
+        } else {
+            (0, first + BLOCK)
+        };
+        let length = BLOCK.min(a.k.saturating_sub(first));
+        Lines {
+            from: a.w.as_ptr().wrapping_add((strip * a.k + first) * W::BYTES),
+            row_bytes: a.k * W::BYTES,
+            rows: STRIP.min(a.n - strip),
+            lines_per_row: (length * W::BYTES).div_ceil(LINE),
+            done: 0,
+        }
+    }
+
+    /// Asks for the lines of one of `pieces` equal pieces of work.
+    #[inline(always)]
+    fn prefetch<S: Simd>(&mut self, s: S, pieces: usize) {
+        let total = self.rows * self.lines_per_row;
+        let end = (self.done + total.div_ceil(pieces)).min(total);
+        while self.done < end {
+            let (row, line) = (
+                self.done / self.lines_per_row,
+                self.done % self.lines_per_row,
+            );
+            s.prefetch(self.from.wrapping_add(row * self.row_bytes + line * LINE));
+            self.done += 1;
+        }
     }
 }
 
