@@ -28,7 +28,6 @@ pub(crate) fn run(options: &Options) -> Done {
     } else {
         options.target.clone()
     };
-    crate::steps::run(&mut cargo_fuzz(&["build"]))?;
     println!(
         "{:24} {:>12} {:>10} {:>10}",
         "target", "inputs", "per second", "corpus"
@@ -72,7 +71,7 @@ fn fuzz(target: &str, seconds: u32) -> Result<Outcome, Box<dyn std::error::Error
         "-print_final_stats=1",
         "-timeout=10",
         "-rss_limit_mb=2048",
-        "-max_len=16384",
+        "-max_len=4096",
     ]);
     // Pictures are decoded within the limits that `fuzz/lib.rs` sets; 64 MiB is twice that.
     command.args([
