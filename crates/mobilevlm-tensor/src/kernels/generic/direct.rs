@@ -122,6 +122,11 @@ unsafe fn tile<S: Simd, W: Stored, const R: usize>(s: S, a: &Direct, i: usize, j
             for c in 0..COLUMNS {
                 // SAFETY: the same.
                 let weights = unsafe { W::load(s, w[c].add(at * W::BYTES)) };
+                if i == 0 {
+                    // The same place of the next four rows. A row is often a page of memory, and
+                    // hardware prefetchers start anew in each.
+                    s.prefetch(w[c].wrapping_add(at * W::BYTES + COLUMNS * row_bytes));
+                }
                 for r in 0..R {
                     sums[r][c] = s.mul_add(rows[r], weights, sums[r][c]);
                 }
