@@ -45,6 +45,10 @@ pub(crate) fn open(path: &Path, access: Access) -> io::Result<Bytes> {
     // changes the file meanwhile is asked of the caller at `Access::Map`, and every header is
     // copied before it is checked, so that a check cannot be undone by such a change.
     let map = unsafe { memmap2::Mmap::map(&file)? };
+    // Weights are read at the speed of memory, where translating addresses of 4 KiB pages costs a
+    // part of it. A file system without large pages refuses, which changes nothing.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
     Ok(Bytes::from_owner(map))
 }
 

@@ -54,8 +54,8 @@ impl Linear {
         self.weight.rows() as u64 * self.weight.columns() as u64
     }
 
-    /// Bytes of the stored weight, each of which a decode step reads once.
-    pub(crate) fn weight_bytes(&self) -> u64 {
-        self.weight.bytes().len() as u64
+    /// The stored weight.
+    pub(crate) fn weight(&self) -> &Matrix {
+        &self.weight
     }
 }

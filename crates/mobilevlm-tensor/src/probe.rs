@@ -4,50 +4,63 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::Compute;
-use crate::parallel::for_each_piece;
+use crate::pages::prefer_huge_pages;
 
 /// Runs of which the best counts.
 const RUNS: usize = 15;
 
-/// Bytes that [`read_bandwidth`] reads in a run: far more than a cache holds.
+/// Bytes of a [`buffer`]: far more than a cache holds.
 const BUFFER: usize = 1 << 30;
 
-/// The best rate, in 10⁹ bytes a second, at which all threads together read memory.
-pub fn read_bandwidth(compute: &Compute) -> f64 {
-    const PIECE: usize = (1 << 20) / 4;
-    let mut buffer = vec![0f32; BUFFER / 4];
-    in_huge_pages(&buffer);
-    // Written once, since memory that was never written is one page of zeros.
-    for_each_piece(compute.pool(), &mut buffer, PIECE, |_, piece| {
-        piece.fill(1.0)
-    });
-    best(|| {
-        compute.pool().run(buffer.len() / PIECE, &|piece| {
-            black_box(compute.kernels().read(&buffer[piece * PIECE..][..PIECE]));
-        });
-        BUFFER as f64
-    })
+/// Bytes that a task of a pass reads.
+const PIECE: usize = 1 << 20;
+
+/// How fast all threads together read some memory, pass by pass.
+///
+/// Passes are made one at a time, and over memory of the caller's, so that they can stand between
+/// the runs of what is compared with them and read the same bytes: on a shared machine the
+/// bandwidth differs from minute to minute and from one region of memory to another.
+pub struct ReadProbe<'a> {
+    pieces: Vec<&'a [u8]>,
 }
 
-/// Asks for huge pages, so that the probe measures memory and not address translation.
-fn in_huge_pages(buffer: &[f32]) {
-    #[cfg(target_os = "linux")]
-    {
-        let page = 4096;
-        let start = (buffer.as_ptr() as usize).next_multiple_of(page);
-        let length = size_of_val(buffer) - page;
-        // SAFETY: whole pages inside the buffer; the advice changes no content. A refusal only
-        // makes the probe a little slower, so the result is not looked at.
-        unsafe {
-            libc::madvise(
-                start as *mut libc::c_void,
-                length / page * page,
-                libc::MADV_HUGEPAGE,
-            )
-        };
+impl<'a> ReadProbe<'a> {
+    /// A pass reads each of `memory`, which should be far more than a cache holds.
+    pub fn over(memory: impl IntoIterator<Item = &'a [u8]>) -> ReadProbe<'a> {
+        ReadProbe {
+            pieces: memory
+                .into_iter()
+                .flat_map(|part| part.chunks(PIECE))
+                .collect(),
+        }
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = buffer;
+
+    /// Reads all of it once; the rate in 10⁹ bytes a second.
+    pub fn pass(&self, compute: &Compute) -> f64 {
+        rate(|| {
+            compute.pool().run(self.pieces.len(), &|piece| {
+                black_box(compute.kernels().read(self.pieces[piece]));
+            });
+            self.pieces.iter().map(|piece| piece.len()).sum::<usize>() as f64
+        })
+    }
+}
+
+/// Memory for [`ReadProbe::over`]: 1 GiB, in huge pages where the system gives them.
+pub fn buffer() -> Vec<u8> {
+    let mut bytes = vec![0; BUFFER];
+    // So that it is memory that is measured, and not address translation.
+    prefer_huge_pages(&bytes);
+    // Written once, since memory that was never written is one page of zeros.
+    bytes.fill(1);
+    bytes
+}
+
+/// The best rate of fifteen passes over a [`buffer`].
+pub fn read_bandwidth(compute: &Compute) -> f64 {
+    let buffer = buffer();
+    let probe = ReadProbe::over([&buffer[..]]);
+    best(|| probe.pass(compute))
 }
 
 /// The best rate, in 10⁹ operations a second, of multiplying and adding with this kernel table on
@@ -56,20 +69,23 @@ pub fn multiply_add_peak(compute: &Compute) -> f64 {
     const ROUNDS: usize = 100_000;
     let tasks = compute.pool().threads() * 16;
     best(|| {
-        compute.pool().run(tasks, &|_| {
-            black_box(compute.kernels().peak(black_box(ROUNDS)));
-        });
-        (tasks * ROUNDS * compute.kernels().tile().peak_operations) as f64
+        rate(|| {
+            compute.pool().run(tasks, &|_| {
+                black_box(compute.kernels().peak(black_box(ROUNDS)));
+            });
+            (tasks * ROUNDS * compute.kernels().tile().peak_operations) as f64
+        })
     })
 }
 
-/// The best of some runs, in 10⁹ a second; `run` returns what it has done.
+/// 10⁹ a second of what `run` says that it has done.
+fn rate(run: impl FnOnce() -> f64) -> f64 {
+    let start = Instant::now();
+    let done = run();
+    done / start.elapsed().as_secs_f64() / 1e9
+}
+
+/// The best of some rates.
 fn best(run: impl Fn() -> f64) -> f64 {
-    (0..RUNS)
-        .map(|_| {
-            let start = Instant::now();
-            let done = run();
-            done / start.elapsed().as_secs_f64() / 1e9
-        })
-        .fold(0.0, f64::max)
+    (0..RUNS).map(|_| run()).fold(0.0, f64::max)
 }

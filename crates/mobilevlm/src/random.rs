@@ -4,6 +4,7 @@ use mobilevlm_checkpoint::{
     CheckpointError, Config, ConfigFiles, Dtype, Inventory, Tensor, expected_tensors,
 };
 use mobilevlm_processor::{Piece, PieceKind, Tokenizer, TokenizerSettings};
+use mobilevlm_tensor::prefer_huge_pages;
 
 use crate::Error;
 
@@ -90,6 +91,7 @@ fn halves(seed: u64, bytes: usize) -> Vec<u8> {
     let odd = |lane: u64| (seed * 8 + lane + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut lanes: [u64; 8] = std::array::from_fn(|lane| odd(lane as u64));
     let mut data = vec![0; bytes];
+    prefer_huge_pages(&data);
     for chunk in data.chunks_mut(64) {
         let mut block = [0; 64];
         for (lane, out) in lanes.iter_mut().zip(block.as_chunks_mut::<8>().0) {

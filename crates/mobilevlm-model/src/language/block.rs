@@ -1,6 +1,6 @@
 use mobilevlm_checkpoint::{LanguageConfig, Scope};
-use mobilevlm_tensor::Compute;
 use mobilevlm_tensor::ops::{self, Rotary};
+use mobilevlm_tensor::{Compute, Matrix};
 
 use super::attention::Attention;
 use super::{Cache, Pass};
@@ -81,14 +81,10 @@ impl Block {
         (sum(&keys), rest + mlp)
     }
 
-    /// Bytes of the weights of the linear layers.
-    pub(super) fn weight_bytes(&self) -> u64 {
+    /// The weights of the linear layers.
+    pub(super) fn weights(&self) -> impl Iterator<Item = &Matrix> {
         let (keys, rest) = self.self_attn.linears();
         let mlp = [&self.gate_proj, &self.up_proj, &self.down_proj];
-        keys.into_iter()
-            .chain(rest)
-            .chain(mlp)
-            .map(Linear::weight_bytes)
-            .sum()
+        keys.into_iter().chain(rest).chain(mlp).map(Linear::weight)
     }
 }

@@ -125,10 +125,10 @@ impl LanguageModel {
         sum
     }
 
-    /// Bytes that a decode step reads from the weights.
-    pub fn weight_bytes(&self) -> u64 {
-        let head = self.lm_head.bytes().len() as u64;
-        head + self.layers.iter().map(Block::weight_bytes).sum::<u64>()
+    /// The weights that a decode step reads, each once: all matrices but the embedding.
+    pub fn step_weights(&self) -> impl Iterator<Item = &Matrix> {
+        let blocks = self.layers.iter().flat_map(Block::weights);
+        blocks.chain([&self.lm_head])
     }
 
     pub(super) fn widths(&self) -> Widths {

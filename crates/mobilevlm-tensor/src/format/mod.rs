@@ -6,6 +6,7 @@ mod f32;
 
 pub(crate) use bf16::widen as bf16_to_f32;
 pub(crate) use f16::widen as f16_to_f32;
+pub(crate) use f32::stored as stored_f32;
 
 /// How the numbers of a [`Matrix`](crate::Matrix) are stored. All formats are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -53,7 +53,7 @@ macro_rules! kernel_table {
                 fn add_product(sum: &mut [f32], x: &[f32], weight: &[f32]) = convolution::add_product::<$simd>;
 
                 fn multiply_add_peak(rounds: usize) -> f32 = peak::peak::<$simd, $peak>;
-                fn read(x: &[f32]) -> f32 = peak::read::<$simd>;
+                fn read(x: &[u8]) -> f32 = peak::read::<$simd>;
             }
 
             Kernels {

@@ -62,7 +62,7 @@ pub struct Kernels {
     add_product: unsafe fn(sum: &mut [f32], x: &[f32], weight: &[f32]),
 
     peak: unsafe fn(rounds: usize) -> f32,
-    read: unsafe fn(x: &[f32]) -> f32,
+    read: unsafe fn(x: &[u8]) -> f32,
 }
 
 /// The linear layer for one storage format.
@@ -165,7 +165,7 @@ safe_functions! {
     silu_mul(gate: &mut [f32], up: &[f32]);
     add_product(sum: &mut [f32], x: &[f32], weight: &[f32]);
     peak(rounds: usize) -> f32;
-    read(x: &[f32]) -> f32;
+    read(x: &[u8]) -> f32;
 }
 
 impl std::fmt::Debug for Kernels {

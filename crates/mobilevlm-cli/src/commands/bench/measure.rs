@@ -31,7 +31,7 @@ pub(super) fn repeat<E>(mut work: impl FnMut(usize) -> Result<(), E>) -> Result<
 }
 
 impl Times {
-    fn new(mut times: Vec<f64>) -> Times {
+    pub(super) fn new(mut times: Vec<f64>) -> Times {
         times.sort_by(f64::total_cmp);
         Times { sorted: times }
     }

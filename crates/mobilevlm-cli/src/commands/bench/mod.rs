@@ -16,11 +16,12 @@ mod measure;
 mod table;
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use mobilevlm::{GenerateOptions, Model, OpenOptions, Picture, Shape};
-use mobilevlm_model::Pass;
+use mobilevlm_model::{Cache, Pass};
 use mobilevlm_processor::{Exif, Limits, PromptItem};
-use mobilevlm_tensor::probe;
+use mobilevlm_tensor::probe::{self, ReadProbe};
 use serde::Serialize;
 
 use crate::args::{BenchArgs, ModelArgs, RandomShape};
@@ -32,6 +33,13 @@ use measure::{Stage, Times, repeat};
 
 /// A picture's 144 positions and a question, as a V2 model gets them.
 const PREFILL_POSITIONS: usize = 205;
+
+/// Weights of so many bytes are no longer in a cache when they are read again, and are themselves
+/// what the probe of the memory reads; for smaller ones it takes a buffer of its own.
+const LARGE: u64 = 1 << 30;
+
+/// Steps that are timed.
+const STEPS: usize = 40;
 
 /// Ids before and after the picture: with LLaMA's vocabulary, the system prompt has 40 and some
 /// twenty words 21. Ids and not text, as random weights have no words.
@@ -79,13 +87,15 @@ pub(crate) fn run(args: &BenchArgs, terminal: Terminal) -> Result<(), CliError> 
     let features = model.vision_features(&pixels)?;
     let vision = repeat(|_| model.vision_features(&pixels).map(drop))?;
     let projector = repeat(|_| model.image_embeds(&features).map(drop))?;
-    let language = Language::measure(&model)?;
+    let positions = PREFILL_POSITIONS.min(model.language().context() / 2);
+    let prefill = prefill(&model, positions)?;
     let first_word = repeat(|run| first_word(&model, run))?;
     let peak_memory_bytes = memory::peak_bytes();
 
     // Last, as the probe of the memory needs a gigabyte of its own.
+    let step = Step::measure(&model, positions)?;
     let limits = Limit {
-        read_gb_s: probe::read_bandwidth(compute),
+        read_gb_s: step.read_gb_s,
         f32_gflops: probe::multiply_add_peak(compute),
     };
     let operations = |times: Times, multiply_adds: u64| {
@@ -104,11 +114,8 @@ pub(crate) fn run(args: &BenchArgs, terminal: Terminal) -> Result<(), CliError> 
         stages: Stages {
             vision: operations(vision, model.tower().multiply_adds()),
             projector: operations(projector, model.projector().multiply_adds()),
-            prefill: operations(
-                language.prefill,
-                model.language().multiply_adds(language.positions, 0),
-            ),
-            step: Stage::new(language.step, language.step_bytes, "GB/s", limits.read_gb_s),
+            prefill: operations(prefill, model.language().multiply_adds(positions, 0)),
+            step: Stage::new(step.times, step.bytes, "GB/s", limits.read_gb_s),
         },
         first_word_ms: first_word.median_ms(),
         peak_memory_bytes,
@@ -153,54 +160,77 @@ fn open(args: &BenchArgs, terminal: Terminal) -> Result<(String, Model), CliErro
     Ok((name.to_owned(), Model::random(shape, &options)?))
 }
 
-/// The language model's two stages.
-struct Language {
-    positions: usize,
-    prefill: Times,
-    step: Times,
-    /// Bytes that a step reads, on average over the steps.
-    step_bytes: f64,
+/// A prompt of `positions`, as far as the logits of its last.
+fn prefill(model: &Model, positions: usize) -> Result<Times, CliError> {
+    let mut pass = Pass::new();
+    let mut caches = [model.language().new_cache()];
+    repeat(|_| {
+        read_prompt(model, positions, &mut pass, &mut caches);
+        Ok(())
+    })
 }
 
-impl Language {
-    fn measure(model: &Model) -> Result<Language, CliError> {
-        let language = model.language();
-        let compute = model.compute();
+fn read_prompt(model: &Model, positions: usize, pass: &mut Pass, caches: &mut [Cache; 1]) {
+    let language = model.language();
+    caches[0].truncate(0);
+    pass.clear();
+    pass.begin(0);
+    for position in 0..positions {
+        pass.push_token(language, (position * 31 % language.vocab()) as u32);
+    }
+    pass.want_last();
+    language.forward(model.compute(), pass, caches);
+}
+
+/// Steps behind a prompt, each followed by a pass of the memory probe.
+struct Step {
+    times: Times,
+    /// That a step reads, on average over the steps.
+    bytes: f64,
+    /// Median of the passes between the steps: 10⁹ bytes a second.
+    read_gb_s: f64,
+}
+
+impl Step {
+    fn measure(model: &Model, positions: usize) -> Result<Step, CliError> {
+        let (language, compute) = (model.language(), model.compute());
         let mut pass = Pass::new();
         let mut caches = [language.new_cache()];
-        // A small model's context may be shorter.
-        let positions = PREFILL_POSITIONS.min(language.context() / 2);
-        let id = |position: usize| (position * 31 % language.vocab()) as u32;
-        let prefill = repeat(|_| {
-            caches[0].truncate(0);
-            pass.clear();
-            pass.begin(0);
-            (0..positions).for_each(|position| pass.push_token(language, id(position)));
-            pass.want_last();
-            language.forward(compute, &mut pass, &mut caches);
-            Ok::<(), CliError>(())
-        })?;
-        let room = language.context() - positions;
-        caches[0].reserve(room);
-        let (mut bytes, mut steps) = (0.0, 0.0);
-        let step = repeat(|run| {
+        read_prompt(model, positions, &mut pass, &mut caches);
+        caches[0].reserve(language.context());
+        let weights: u64 = language
+            .step_weights()
+            .map(|w| w.bytes().len() as u64)
+            .sum();
+        let buffer = if weights < LARGE {
+            probe::buffer()
+        } else {
+            Vec::new()
+        };
+        let probe = if weights < LARGE {
+            ReadProbe::over([&buffer[..]])
+        } else {
+            ReadProbe::over(language.step_weights().map(|w| &w.bytes()[..]))
+        };
+        let (mut bytes, mut passes, mut times) = (0.0, Vec::new(), Vec::new());
+        for step in 0..STEPS {
             if caches[0].len() == language.context() {
                 caches[0].truncate(positions);
             }
             pass.clear();
             pass.begin(0);
-            pass.push_token(language, id(run));
+            pass.push_token(language, (step % language.vocab()) as u32);
             pass.want_last();
+            let start = Instant::now();
             language.forward(compute, &mut pass, &mut caches);
-            bytes += (language.weight_bytes() + caches[0].bytes() as u64) as f64;
-            steps += 1.0;
-            Ok::<(), CliError>(())
-        })?;
-        Ok(Language {
-            positions,
-            prefill,
-            step,
-            step_bytes: bytes / steps,
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+            bytes += (weights + caches[0].bytes() as u64) as f64;
+            passes.push(probe.pass(compute));
+        }
+        Ok(Step {
+            times: Times::new(times),
+            bytes: bytes / STEPS as f64,
+            read_gb_s: Times::new(passes).median_ms(),
         })
     }
 }

@@ -7,6 +7,7 @@
 //! zeros, so there are no edges. The order of additions is that of [`direct`](super::direct).
 
 use super::direct::{BLOCK, COLUMNS};
+use crate::format::stored_f32;
 use crate::kernels::simd::{F32, Simd, Stored};
 
 /// Numbers that a row of `length` numbers takes when packed for vectors of `lanes`.
@@ -25,9 +26,7 @@ pub(crate) fn pack_rows<S: Simd, const ROWS: usize>(
     length: usize,
     out: &mut [f32],
 ) {
-    // SAFETY: an `f32` slice read as the bytes that it is.
-    let bytes = unsafe { std::slice::from_raw_parts(x.as_ptr().cast::<u8>(), size_of_val(x)) };
-    pack::<S, F32, ROWS>(s, bytes, k, first, length, out);
+    pack::<S, F32, ROWS>(s, stored_f32(x), k, first, length, out);
 }
 
 /// Packs numbers `first..first + length` of the stored rows `w` (`[rows, k]`, at most `ROWS` rows)

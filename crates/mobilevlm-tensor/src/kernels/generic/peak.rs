@@ -28,13 +28,16 @@ pub(crate) fn peak<S: Simd, const N: usize>(s: S, rounds: usize) -> f32 {
     total
 }
 
-/// Reads all of `x`, whose length is a multiple of 128. Returns something that depends on all of it.
+/// Reads `x`, but for the end that fills no eight vectors. Returns something that depends on all of
+/// it.
 #[inline(always)]
-pub(crate) fn read<S: Simd>(s: S, x: &[f32]) -> f32 {
+pub(crate) fn read<S: Simd>(s: S, x: &[u8]) -> f32 {
     let mut largest = [s.splat(f32::NEG_INFINITY); 8];
-    for group in x.chunks_exact(8 * S::LANES) {
+    for group in x.chunks_exact(8 * 4 * S::LANES) {
         for (i, largest) in largest.iter_mut().enumerate() {
-            *largest = s.max(s.read(&group[i * S::LANES..]), *largest);
+            // SAFETY: the group holds eight vectors.
+            let part = unsafe { s.load(group.as_ptr().add(4 * i * S::LANES).cast()) };
+            *largest = s.max(part, *largest);
         }
     }
     let mut all = f32::NEG_INFINITY;
