@@ -35,6 +35,14 @@ pub enum MatrixError {
         /// Bytes that were given.
         found: usize,
     },
+    /// A row is no whole number of the format's blocks.
+    #[error("a {} matrix has rows of whole blocks of {}, found {columns} columns", format.name(), format.block())]
+    Blocks {
+        /// Storage format of the matrix.
+        format: Format,
+        /// Columns asked for.
+        columns: usize,
+    },
     /// The shape has more bytes than can be addressed.
     #[error("a {} matrix of {rows} × {columns} is larger than any memory", format.name())]
     TooLarge {
@@ -58,6 +66,9 @@ impl Matrix {
         columns: usize,
         data: Bytes,
     ) -> Result<Matrix, MatrixError> {
+        if !columns.is_multiple_of(format.block()) {
+            return Err(MatrixError::Blocks { format, columns });
+        }
         let expected = format
             .row_bytes(columns)
             .and_then(|row| row.checked_mul(rows))
@@ -139,7 +150,7 @@ mod tests {
     #[test]
     fn rows_come_back_decoded() {
         let values = [1.0, -2.0, 0.5, 4.0, 0.25, 8.0];
-        for format in Format::ALL {
+        for format in [Format::F32, Format::F16, Format::BF16] {
             let matrix = Matrix::new(format, 2, 3, format.encode(&values).into()).unwrap();
             let mut row = [0.0; 3];
             matrix.row(1, &mut row);
@@ -156,6 +167,21 @@ mod tests {
         );
         let huge = Matrix::new(Format::F32, usize::MAX / 2, 3, Bytes::new()).unwrap_err();
         assert!(matches!(huge, MatrixError::TooLarge { .. }));
+    }
+
+    #[test]
+    fn rows_are_whole_blocks() {
+        let values: Vec<f32> = (0..512).map(|i| (i % 16) as f32 - 8.0).collect();
+        let stored = Bytes::from(Format::Q4_0.encode(&values));
+        let matrix = Matrix::new(Format::Q4_0, 2, 256, stored).unwrap();
+        let mut row = [0.0; 256];
+        matrix.row(1, &mut row);
+        assert_eq!(row, values[256..], "levels of the format are exact");
+        let error = Matrix::new(Format::Q4K, 2, 300, Bytes::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a q4_k matrix has rows of whole blocks of 256, found 300 columns"
+        );
     }
 
     #[test]

@@ -23,11 +23,10 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-pub(super) fn encode(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|&value| narrow(value).to_le_bytes())
-        .collect()
+pub(super) fn encode(values: &[f32], out: &mut [u8]) {
+    for (&value, stored) in values.iter().zip(out.as_chunks_mut::<2>().0) {
+        *stored = narrow(value).to_le_bytes();
+    }
 }
 
 #[cfg(test)]

@@ -37,17 +37,28 @@ pub(super) fn narrow(value: f32) -> u16 {
     sign | bits as u16
 }
 
+/// The number stored at byte `at`: a scale of a block.
+pub(super) fn read(bytes: &[u8], at: usize) -> f32 {
+    widen(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
+}
+
+/// Stores `value` at byte `at` and returns what was stored.
+pub(super) fn write(value: f32, bytes: &mut [u8], at: usize) -> f32 {
+    let stored = narrow(value);
+    bytes[at..at + 2].copy_from_slice(&stored.to_le_bytes());
+    widen(stored)
+}
+
 pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
     for (value, stored) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
         *value = widen(u16::from_le_bytes(*stored));
     }
 }
 
-pub(super) fn encode(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|&value| narrow(value).to_le_bytes())
-        .collect()
+pub(super) fn encode(values: &[f32], out: &mut [u8]) {
+    for (&value, stored) in values.iter().zip(out.as_chunks_mut::<2>().0) {
+        *stored = narrow(value).to_le_bytes();
+    }
 }
 
 #[cfg(test)]

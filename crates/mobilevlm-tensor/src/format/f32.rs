@@ -12,11 +12,10 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-pub(super) fn encode(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
+pub(super) fn encode(values: &[f32], out: &mut [u8]) {
+    for (&value, stored) in values.iter().zip(out.as_chunks_mut::<4>().0) {
+        *stored = value.to_le_bytes();
+    }
 }
 
 #[cfg(test)]
@@ -32,7 +31,9 @@ mod tests {
             f32::NEG_INFINITY,
         ];
         let mut back = [9.0; 6];
-        super::decode(&super::encode(&values), &mut back);
+        let mut stored = [0; 24];
+        super::encode(&values, &mut stored);
+        super::decode(&stored, &mut back);
         assert_eq!(values.map(f32::to_bits), back.map(f32::to_bits));
     }
 }

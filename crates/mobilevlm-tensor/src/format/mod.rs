@@ -1,14 +1,30 @@
 //! What stored bytes mean: one file per storage format.
 
 mod bf16;
+mod block256;
+mod block32;
 mod f16;
 mod f32;
+mod q2_k;
+mod q3_k;
+mod q4_0;
+mod q4_1;
+mod q4_k;
+mod q5_0;
+mod q5_1;
+mod q5_k;
+mod q6_k;
+mod q8_0;
+mod search;
 
 pub(crate) use bf16::widen as bf16_to_f32;
 pub(crate) use f16::widen as f16_to_f32;
 pub(crate) use f32::stored as stored_f32;
 
 /// How the numbers of a [`Matrix`](crate::Matrix) are stored. All formats are little-endian.
+///
+/// The block formats are those of ggml, byte for byte: a block holds whole numbers of few bits and
+/// the scale, and in some formats the minimum, that they are multiplied with and added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -18,28 +34,98 @@ pub enum Format {
     F16,
     /// bfloat16, the upper half of a binary32: 2 bytes a number.
     BF16,
+    /// 8 bits and a scale for 32 numbers: 8.5 bits a number.
+    Q8_0,
+    /// 4 bits and a scale for 32 numbers: 4.5 bits a number.
+    Q4_0,
+    /// 4 bits, a scale and a minimum for 32 numbers: 5 bits a number.
+    Q4_1,
+    /// 5 bits and a scale for 32 numbers: 5.5 bits a number.
+    Q5_0,
+    /// 5 bits, a scale and a minimum for 32 numbers: 6 bits a number.
+    Q5_1,
+    /// 2 bits; scales and minima for 16 numbers in blocks of 256: 2.625 bits a number.
+    Q2K,
+    /// 3 bits; scales for 16 numbers in blocks of 256: 3.4375 bits a number.
+    Q3K,
+    /// 4 bits; scales and minima for 32 numbers in blocks of 256: 4.5 bits a number.
+    Q4K,
+    /// 5 bits; scales and minima for 32 numbers in blocks of 256: 5.5 bits a number.
+    Q5K,
+    /// 6 bits; scales for 16 numbers in blocks of 256: 6.5625 bits a number.
+    Q6K,
+}
+
+/// The definition of a format: what a block of its bytes means, and how numbers become one.
+#[derive(Clone, Copy)]
+struct Definition {
+    name: &'static str,
+    /// Numbers in a block.
+    numbers: usize,
+    /// Bytes of a block.
+    bytes: usize,
+    /// A block to its numbers; where a block is one number, any count of them.
+    decode: fn(&[u8], &mut [f32]),
+    /// Numbers to a block; where a block is one number, any count of them.
+    encode: fn(&[f32], &mut [u8]),
 }
 
 impl Format {
     /// Every format, in the order in which tables of formats are printed.
-    pub const ALL: [Format; 3] = [Format::F32, Format::F16, Format::BF16];
+    pub const ALL: [Format; 13] = [
+        Format::F32,
+        Format::F16,
+        Format::BF16,
+        Format::Q8_0,
+        Format::Q4_0,
+        Format::Q4_1,
+        Format::Q5_0,
+        Format::Q5_1,
+        Format::Q2K,
+        Format::Q3K,
+        Format::Q4K,
+        Format::Q5K,
+        Format::Q6K,
+    ];
 
-    /// The name that is printed: `f32`, `f16`, `bf16`.
-    pub fn name(self) -> &'static str {
+    #[rustfmt::skip] // A line for each format.
+    fn definition(self) -> Definition {
+        let define = |name, numbers, bytes, decode, encode| Definition { name, numbers, bytes, decode, encode };
         match self {
-            Format::F32 => "f32",
-            Format::F16 => "f16",
-            Format::BF16 => "bf16",
+            Format::F32 => define("f32", 1, 4, f32::decode, f32::encode),
+            Format::F16 => define("f16", 1, 2, f16::decode, f16::encode),
+            Format::BF16 => define("bf16", 1, 2, bf16::decode, bf16::encode),
+            Format::Q8_0 => define("q8_0", 32, 34, q8_0::decode, q8_0::encode),
+            Format::Q4_0 => define("q4_0", 32, 18, q4_0::decode, q4_0::encode),
+            Format::Q4_1 => define("q4_1", 32, 20, q4_1::decode, q4_1::encode),
+            Format::Q5_0 => define("q5_0", 32, 22, q5_0::decode, q5_0::encode),
+            Format::Q5_1 => define("q5_1", 32, 24, q5_1::decode, q5_1::encode),
+            Format::Q2K => define("q2_k", 256, 84, q2_k::decode, q2_k::encode),
+            Format::Q3K => define("q3_k", 256, 110, q3_k::decode, q3_k::encode),
+            Format::Q4K => define("q4_k", 256, 144, q4_k::decode, q4_k::encode),
+            Format::Q5K => define("q5_k", 256, 176, q5_k::decode, q5_k::encode),
+            Format::Q6K => define("q6_k", 256, 210, q6_k::decode, q6_k::encode),
         }
     }
 
-    /// Bytes of one row of `columns` numbers; `None` if that many bytes cannot be addressed.
+    /// The name that is printed: `f32`, `q8_0`, `q4_k`.
+    pub fn name(self) -> &'static str {
+        self.definition().name
+    }
+
+    /// Numbers in a block: a row has a whole number of blocks. 1 where each number stands alone.
+    pub fn block(self) -> usize {
+        self.definition().numbers
+    }
+
+    /// Bytes of one row of `columns` numbers; `None` if these are no whole number of blocks or
+    /// their bytes cannot be addressed.
     pub fn row_bytes(self, columns: usize) -> Option<usize> {
-        let each = match self {
-            Format::F32 => 4,
-            Format::F16 | Format::BF16 => 2,
-        };
-        columns.checked_mul(each)
+        let Definition { numbers, bytes, .. } = self.definition();
+        if !columns.is_multiple_of(numbers) {
+            return None;
+        }
+        (columns / numbers).checked_mul(bytes)
     }
 
     /// The meaning of the format: decodes `out.len()` numbers from `bytes`. Exact.
@@ -56,19 +142,39 @@ impl Format {
             out.len(),
             self.name()
         );
-        match self {
-            Format::F32 => f32::decode(bytes, out),
-            Format::F16 => f16::decode(bytes, out),
-            Format::BF16 => bf16::decode(bytes, out),
+        let format = self.definition();
+        if format.numbers == 1 {
+            return (format.decode)(bytes, out);
+        }
+        let blocks = bytes.chunks_exact(format.bytes);
+        for (block, out) in blocks.zip(out.chunks_exact_mut(format.numbers)) {
+            (format.decode)(block, out);
         }
     }
 
-    /// The bytes of `values`, each rounded to the nearest number of the format, ties to even.
+    /// The bytes of `values`: each rounded to the nearest number of the format, ties to even; in
+    /// block formats as ggml's `quantize_row_*_ref` without an importance matrix.
+    ///
+    /// # Panics
+    /// If `values` are no whole number of blocks.
     pub fn encode(self, values: &[f32]) -> Vec<u8> {
-        match self {
-            Format::F32 => f32::encode(values),
-            Format::F16 => f16::encode(values),
-            Format::BF16 => bf16::encode(values),
+        let Some(bytes) = self.row_bytes(values.len()) else {
+            panic!(
+                "{} numbers are no whole {} blocks",
+                values.len(),
+                self.name()
+            );
+        };
+        let mut out = vec![0; bytes];
+        let format = self.definition();
+        if format.numbers == 1 {
+            (format.encode)(values, &mut out);
+            return out;
         }
+        let blocks = out.chunks_exact_mut(format.bytes);
+        for (block, values) in blocks.zip(values.chunks_exact(format.numbers)) {
+            (format.encode)(values, block);
+        }
+        out
     }
 }

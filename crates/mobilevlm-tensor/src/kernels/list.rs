@@ -121,7 +121,9 @@ impl Kernels {
     /// functions' names, as docs/kernel-names.md explains them.
     fn functions(&self) -> Vec<(&'static str, Option<Format>, usize)> {
         let mut all = Vec::new();
-        for format in Format::ALL {
+        // Blocks are decoded and then multiplied as `f32`.
+        let stored = |format: &Format| format.block() == 1;
+        for format in Format::ALL.into_iter().filter(stored) {
             let linear = self.linear(format);
             all.push(("direct", Some(format), linear.direct as usize));
             all.push(("packed", Some(format), linear.packed as usize));

@@ -108,6 +108,10 @@ impl Kernels {
             Format::F32 => self.f32,
             Format::F16 => self.f16,
             Format::BF16 => self.bf16,
+            _ => unreachable!(
+                "{} rows are decoded before they are multiplied",
+                format.name()
+            ),
         }
     }
 
