@@ -1,4 +1,4 @@
-//! What computes: a kernel table and the threads it runs on.
+//! What computes: a kernel table, the threads it runs on, and how exactly.
 
 use std::sync::Arc;
 
@@ -10,6 +10,29 @@ use crate::{Kernels, Pool};
 pub struct Compute {
     kernels: &'static Kernels,
     pool: Arc<Pool>,
+    arithmetic: Arithmetic,
+}
+
+/// How exactly operations compute that have a faster way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Arithmetic {
+    /// Integers where an operation has a form in integers: activations rounded to 8 or 16 bits,
+    /// with a scale for some of them together, and exact sums of products.
+    #[default]
+    Fast,
+    /// `f32` everywhere: the definition.
+    F32,
+}
+
+impl Arithmetic {
+    /// The name that is printed: `fast`, `f32`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arithmetic::Fast => "fast",
+            Arithmetic::F32 => "f32",
+        }
+    }
 }
 
 impl Compute {
@@ -18,7 +41,13 @@ impl Compute {
         Compute {
             kernels,
             pool: Arc::new(Pool::new(threads)),
+            arithmetic: Arithmetic::default(),
         }
+    }
+
+    /// The same with another arithmetic; [`new`](Compute::new) takes [`Arithmetic::Fast`].
+    pub fn with_arithmetic(self, arithmetic: Arithmetic) -> Compute {
+        Compute { arithmetic, ..self }
     }
 
     /// The kernel table in use.
@@ -29,5 +58,10 @@ impl Compute {
     /// The threads in use.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// The arithmetic in use.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
     }
 }

@@ -38,7 +38,7 @@ pub mod probe;
 mod scratch;
 
 pub use bytes::Bytes;
-pub use compute::Compute;
+pub use compute::{Arithmetic, Compute};
 pub use format::Format;
 pub use kernels::{Cell, KernelError, Kernels, Origin, Table, tables};
 pub use matrix::{Matrix, MatrixError};
