@@ -5,6 +5,11 @@
 //! compared with what is left of the file before anything is allocated for it.
 
 mod cursor;
+#[allow(
+    dead_code,
+    reason = "each key is used by the reader or the writer of whole models"
+)]
+mod keys;
 mod vocabulary;
 
 pub use vocabulary::pieces;

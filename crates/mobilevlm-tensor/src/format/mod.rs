@@ -113,6 +113,32 @@ impl Format {
         self.definition().name
     }
 
+    /// ggml's number of the format (`ggml_type` in `ggml.h`), which GGUF files hold.
+    pub fn ggml_type(self) -> u32 {
+        match self {
+            Format::F32 => 0,
+            Format::F16 => 1,
+            Format::Q4_0 => 2,
+            Format::Q4_1 => 3,
+            Format::Q5_0 => 6,
+            Format::Q5_1 => 7,
+            Format::Q8_0 => 8,
+            Format::Q2K => 10,
+            Format::Q3K => 11,
+            Format::Q4K => 12,
+            Format::Q5K => 13,
+            Format::Q6K => 14,
+            Format::BF16 => 30,
+        }
+    }
+
+    /// The format of ggml's number.
+    pub fn from_ggml_type(number: u32) -> Option<Format> {
+        Format::ALL
+            .into_iter()
+            .find(|format| format.ggml_type() == number)
+    }
+
     /// Numbers in a block: a row has a whole number of blocks. 1 where each number stands alone.
     pub fn block(self) -> usize {
         self.definition().numbers
