@@ -32,6 +32,7 @@ mod kernels;
 mod matrix;
 pub mod ops;
 mod pages;
+mod panel;
 mod parallel;
 mod pool;
 pub mod probe;

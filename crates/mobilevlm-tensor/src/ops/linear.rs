@@ -197,12 +197,17 @@ fn packed(compute: &Compute, call: &Call, y: &mut [f32]) {
 /// This is the definition of a product with a block format: the numbers that the blocks mean,
 /// multiplied and summed as stored `f32` would be.
 fn with_rows(w: &Matrix, first: usize, count: usize, job: impl FnOnce(Format, &[u8])) {
-    let stored = w.rows_from(first, count);
     if w.format().block() == 1 {
-        return job(w.format(), stored);
+        return job(w.format(), w.rows_from(first, count));
     }
     with_scratch(count * w.columns(), |decoded| {
-        w.format().decode(stored, decoded);
+        if w.is_interleaved() {
+            let mut stored = vec![0; count * w.row_bytes()];
+            w.rows_into(first, &mut stored);
+            w.format().decode(&stored, decoded);
+        } else {
+            w.format().decode(w.rows_from(first, count), decoded);
+        }
         job(Format::F32, stored_f32(decoded));
     });
 }
