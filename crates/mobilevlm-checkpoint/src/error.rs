@@ -189,7 +189,7 @@ pub enum TensorError {
         found: Vec<usize>,
     },
     /// Its numbers are no weights.
-    #[error("tensor {name:?}: expected F32, F16, BF16 or F64, found {found}")]
+    #[error("tensor {name:?}: expected F32, F16, BF16, F64 or a block format, found {found}")]
     Dtype {
         /// The full name.
         name: String,

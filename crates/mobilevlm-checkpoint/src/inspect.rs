@@ -1,6 +1,6 @@
 //! Lists what a checkpoint holds and everything that is wrong with it, for people to look at.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{Gathered, OpenOptions};
@@ -82,12 +82,15 @@ fn part(name: &'static str, tensors: &Inventory, tied: bool) -> Part {
         .filter(|(full, _)| belongs(full) && !repeats(full))
         .map(|(_, tensor)| tensor)
         .collect();
-    let names: BTreeSet<_> = own.iter().map(|tensor| tensor.dtype().name()).collect();
+    let dtypes: BTreeMap<_, _> = own
+        .iter()
+        .map(|tensor| (tensor.dtype().name(), tensor.dtype()))
+        .collect();
     Part {
         name,
         tensors: own.len(),
         parameters: own.iter().map(|tensor| tensor.elements()).sum(),
         bytes: own.iter().map(|tensor| tensor.data().len()).sum(),
-        dtypes: names.into_iter().filter_map(Dtype::from_name).collect(),
+        dtypes: dtypes.into_values().collect(),
     }
 }

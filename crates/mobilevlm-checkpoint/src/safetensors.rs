@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::tensor::{Dtype, Entry, Tensor, elements};
+use crate::tensor::{Dtype, Entry, Tensor};
 
 /// The longest header that is read. A model of this family has under 2000 tensors and a header of
 /// some 100 kB.
@@ -139,7 +139,7 @@ fn check_places(entries: &[Entry], data: usize) -> Result<(), SafetensorsError> 
     let mut end = 0;
     for entry in order {
         let claimed = entry.range.end.checked_sub(entry.range.start);
-        let bytes = elements(&entry.shape).and_then(|count| count.checked_mul(entry.dtype.size()));
+        let bytes = entry.dtype.bytes(&entry.shape);
         if bytes.is_none() || bytes != claimed {
             return Err(SafetensorsError::Size {
                 name: entry.name.clone(),

@@ -44,20 +44,105 @@ pub enum Dtype {
     U8,
     /// A byte that is 0 or 1.
     Bool,
+    /// Blocks of numbers of few bits, row by row, as ggml stores them. Never a format whose
+    /// numbers stand alone: those have types of their own.
+    Blocks(Format),
+    /// The same blocks in panels of [`PANEL_ROWS`] rows, interleaved as the kernels read them.
+    Panels(Format),
 }
 
+/// Rows of a panel. The last panel of a tensor is filled up with rows of zero bytes.
+const PANEL_ROWS: usize = 16;
+
+/// What is added to ggml's number of a format for its panels. ggml knows no such types.
+const PANEL_TYPE: u32 = 1000;
+
+/// The types of which ggml stores single numbers, by its own numbers (`ggml_type` in `ggml.h`).
+const SINGLE_TYPES: [(u32, Dtype); 8] = [
+    (0, Dtype::F32),
+    (1, Dtype::F16),
+    (24, Dtype::I8),
+    (25, Dtype::I16),
+    (26, Dtype::I32),
+    (27, Dtype::I64),
+    (28, Dtype::F64),
+    (30, Dtype::BF16),
+];
+
 impl Dtype {
-    /// Bytes per number.
+    /// The type of GGUF's number for it: ggml's, and 1000 more for panels.
+    pub fn from_ggml_type(number: u32) -> Option<Self> {
+        let single = SINGLE_TYPES.iter().find(|(known, _)| *known == number);
+        if let Some(&(_, dtype)) = single {
+            return Some(dtype);
+        }
+        match Format::from_ggml_type(number) {
+            Some(format) => Some(Self::Blocks(format)),
+            None => Format::from_ggml_type(number.checked_sub(PANEL_TYPE)?)
+                .filter(|format| format.block() > 1)
+                .map(Self::Panels),
+        }
+    }
+
+    /// GGUF's number for the type; `None` for types that GGUF files do not hold.
+    pub fn ggml_type(self) -> Option<u32> {
+        match self {
+            Self::Blocks(format) => Some(format.ggml_type()),
+            Self::Panels(format) => Some(format.ggml_type() + PANEL_TYPE),
+            single => SINGLE_TYPES
+                .iter()
+                .find(|(_, dtype)| *dtype == single)
+                .map(|(number, _)| *number),
+        }
+    }
+
+    /// Numbers in a block; 1 where each stands alone.
+    pub fn block(self) -> usize {
+        match self {
+            Self::Blocks(format) | Self::Panels(format) => format.block(),
+            _ => 1,
+        }
+    }
+
+    /// Bytes of a block; where each number stands alone, of a number.
     pub fn size(self) -> usize {
         match self {
             Self::F64 | Self::I64 | Self::U64 => 8,
             Self::F32 | Self::I32 | Self::U32 => 4,
             Self::F16 | Self::BF16 | Self::I16 | Self::U16 => 2,
             Self::F8E4M3 | Self::F8E5M2 | Self::I8 | Self::U8 | Self::Bool => 1,
+            // A block is a row of whole blocks.
+            Self::Blocks(format) | Self::Panels(format) => {
+                format.row_bytes(format.block()).unwrap_or(0)
+            }
         }
     }
 
-    /// The name that safetensors uses.
+    /// Bytes of a tensor; `None` where its rows are no whole number of blocks, or its bytes
+    /// cannot be addressed.
+    ///
+    /// A row is what has one first index: a tensor `[rows, …]` has `rows` of them. A vector is
+    /// one row.
+    pub fn bytes(self, shape: &[usize]) -> Option<usize> {
+        let (rows, columns) = match shape {
+            [] => (1, 1),
+            &[columns] => (1, columns),
+            [rows, rest @ ..] => (*rows, elements(rest)?),
+        };
+        if !columns.is_multiple_of(self.block()) {
+            return None;
+        }
+        let rows = match self {
+            Self::Panels(_) => rows.checked_next_multiple_of(PANEL_ROWS)?,
+            _ => rows,
+        };
+        (columns / self.block())
+            .checked_mul(self.size())?
+            .checked_mul(rows)
+    }
+
+    /// The name: of a single number's type as safetensors has it, of a block format as
+    /// [`Format::name`] says, of its panels with `_x16` behind that.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "F32",
@@ -75,6 +160,20 @@ impl Dtype {
             Self::U16 => "U16",
             Self::U8 => "U8",
             Self::Bool => "BOOL",
+            Self::Blocks(format) => format.name(),
+            Self::Panels(format) => match format {
+                Format::Q8_0 => "q8_0_x16",
+                Format::Q4_0 => "q4_0_x16",
+                Format::Q4_1 => "q4_1_x16",
+                Format::Q5_0 => "q5_0_x16",
+                Format::Q5_1 => "q5_1_x16",
+                Format::Q2K => "q2_k_x16",
+                Format::Q3K => "q3_k_x16",
+                Format::Q4K => "q4_k_x16",
+                Format::Q5K => "q5_k_x16",
+                Format::Q6K => "q6_k_x16",
+                other => other.name(),
+            },
         }
     }
 
@@ -90,7 +189,10 @@ impl Dtype {
 
     /// Whether weights of this type can be computed with.
     pub fn is_weight(self) -> bool {
-        matches!(self, Self::F32 | Self::F16 | Self::BF16 | Self::F64)
+        matches!(
+            self,
+            Self::F32 | Self::F16 | Self::BF16 | Self::F64 | Self::Blocks(_) | Self::Panels(_)
+        )
     }
 }
 
@@ -137,8 +239,7 @@ impl Tensor {
     /// # Errors
     /// [`TensorError::Length`] unless `data` holds exactly the numbers of `shape`.
     pub fn new(dtype: Dtype, shape: Vec<usize>, data: Bytes) -> Result<Self, TensorError> {
-        let bytes = elements(&shape).and_then(|count| count.checked_mul(dtype.size()));
-        if bytes != Some(data.len()) {
+        if dtype.bytes(&shape) != Some(data.len()) {
             return Err(TensorError::Length {
                 dtype,
                 shape,
@@ -183,7 +284,8 @@ impl Tensor {
 
     /// How many numbers it holds.
     pub fn elements(&self) -> usize {
-        self.data.len() / self.dtype.size()
+        // `new` has checked that the product exists.
+        elements(&self.shape).unwrap_or(0)
     }
 
     /// Its numbers as `f32`; doubles are rounded. `None` for types that are no weights.
@@ -193,6 +295,7 @@ impl Tensor {
             Dtype::F16 => Format::F16,
             Dtype::BF16 => Format::BF16,
             Dtype::F64 => return Some(narrow(&self.data)),
+            Dtype::Blocks(format) => format,
             _ => return None,
         };
         let mut numbers = vec![0.0; self.elements()];
@@ -214,6 +317,7 @@ impl Tensor {
                     .collect();
                 (Format::F32, bytes.into())
             }
+            Dtype::Blocks(format) => (format, self.data.clone()),
             _ => return None,
         };
         Matrix::new(format, rows, columns, data).ok()
@@ -227,4 +331,64 @@ fn narrow(doubles: &[u8]) -> Vec<f32> {
         .iter()
         .map(|&double| f64::from_le_bytes(double) as f32)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::Inventory;
+
+    #[test]
+    fn bytes_are_counted_in_blocks_of_a_row() {
+        let q4_k = Dtype::Blocks(Format::Q4K);
+        assert_eq!(q4_k.bytes(&[3, 512]), Some(3 * 2 * 144));
+        assert_eq!(q4_k.bytes(&[3, 2, 256]), Some(3 * 2 * 144));
+        assert_eq!(q4_k.bytes(&[256]), Some(144));
+        assert_eq!(q4_k.bytes(&[256, 128]), None, "half a block");
+        assert_eq!(q4_k.bytes(&[1 << 40, 1 << 30]), None, "too many");
+        let panels = Dtype::Panels(Format::Q8_0);
+        assert_eq!(panels.bytes(&[17, 64]), Some(32 * 2 * 34));
+        assert_eq!(panels.bytes(&[usize::MAX, 32]), None);
+        assert_eq!(Dtype::F64.bytes(&[]), Some(8));
+        assert_eq!(Dtype::F16.bytes(&[3, 0]), Some(0));
+    }
+
+    #[test]
+    fn numbers_of_types_come_back() {
+        let singles = SINGLE_TYPES.map(|(_, dtype)| dtype);
+        let blocks = Format::ALL.into_iter().filter(|format| format.block() > 1);
+        let types: Vec<_> = blocks
+            .flat_map(|format| [Dtype::Blocks(format), Dtype::Panels(format)])
+            .chain(singles)
+            .collect();
+        assert_eq!(types.len(), 28);
+        for dtype in types {
+            let number = dtype.ggml_type().expect("a type of GGUF files");
+            assert_eq!(Dtype::from_ggml_type(number), Some(dtype), "{dtype}");
+        }
+        assert_eq!(Dtype::Panels(Format::Q4K).ggml_type(), Some(1012));
+        // ggml's Q4_2, which it has dropped; Q8_1; F32 in panels.
+        for unknown in [4, 9, 1000, 1030, u32::MAX] {
+            assert_eq!(Dtype::from_ggml_type(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_read_as_matrix_and_as_numbers() {
+        let numbers: Vec<f32> = (0..96).map(|i| (i % 32) as f32 * 4.0 - 64.0).collect();
+        let stored = Format::Q8_0.encode(&numbers);
+        let mut expected = vec![0.0; 96];
+        Format::Q8_0.decode(&stored, &mut expected);
+        let tensor =
+            Tensor::new(Dtype::Blocks(Format::Q8_0), vec![3, 32], stored.into()).expect("fits");
+        assert_eq!((tensor.elements(), tensor.data().len()), (96, 3 * 34));
+        let inventory: Inventory = [("a.weight".to_owned(), tensor)].into_iter().collect();
+        let scope = inventory.scope("a");
+        assert_eq!(scope.tensor("weight", &[3, 32]).unwrap(), expected);
+        let matrix = scope.matrix("weight", 3, 32).unwrap();
+        let mut row = [0.0; 32];
+        matrix.row(2, &mut row);
+        assert_eq!(row, expected[64..]);
+        assert_eq!(matrix.format(), Format::Q8_0);
+    }
 }
