@@ -54,4 +54,4 @@ pub use map::Access;
 pub use names::{Misshaped, Report, expected_tensors};
 pub use replace::{replace_file, write_safetensors};
 pub use tensor::{Dtype, Entry, Tensor};
-pub use tokenizer::{Piece, PieceKind, TokenizerSource};
+pub use tokenizer::{Piece, PieceKind, TokenizerSource, Vocabulary};

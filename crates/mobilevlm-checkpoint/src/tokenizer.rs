@@ -26,8 +26,42 @@ pub enum TokenizerSource {
         /// as in upstream's version of transformers.
         legacy: bool,
     },
-    /// The pieces that a GGUF file lists.
-    Pieces(Vec<Piece>),
+    /// The vocabulary that a GGUF file lists.
+    Pieces(Vocabulary),
+}
+
+/// A vocabulary piece by piece, and what is said beside them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vocabulary {
+    /// The pieces in the order of their ids.
+    pub pieces: Vec<Piece>,
+    /// The id that begins a prompt.
+    pub bos: u32,
+    /// The id that ends an answer.
+    pub eos: u32,
+    /// Whether a text is encoded as if a space stood before it.
+    pub add_space_prefix: bool,
+    /// Whether each text between control tokens is encoded so, and not the first alone.
+    pub legacy: bool,
+    /// Whether a character that is no piece becomes bytes instead of the unknown piece.
+    pub byte_fallback: bool,
+    /// What the unknown piece is shown as.
+    pub unknown_surface: String,
+}
+
+/// The settings of LLaMA's vocabulary, which SentencePiece's own defaults are too, and no pieces.
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self {
+            pieces: Vec::new(),
+            bos: 1,
+            eos: 2,
+            add_space_prefix: true,
+            legacy: true,
+            byte_fallback: true,
+            unknown_surface: " \u{2047} ".to_owned(),
+        }
+    }
 }
 
 /// One piece of a vocabulary; its id is its place in the list.
@@ -90,8 +124,8 @@ impl TokenizerSource {
             let legacy = legacy(&path.with_file_name("tokenizer_config.json"))?;
             return Ok(Self::SentencePiece { model, legacy });
         }
-        let pieces = gguf::parse(&file).and_then(|header| gguf::pieces(&file, &header));
-        pieces
+        let vocabulary = gguf::parse(&file).and_then(|header| gguf::vocabulary(&file, &header));
+        vocabulary
             .map(Self::Pieces)
             .map_err(|source| CheckpointError::Gguf {
                 path: path.to_owned(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mobilevlm_checkpoint::{
     Access, Aspect, Bytes, Checkpoint, Config, Dtype, Inspection, LdpV2, OpenOptions, PieceKind,
-    Projector, Tensor, TokenizerSource, expected_tensors, gguf, safetensors,
+    Projector, Tensor, TokenizerSource, Vocabulary, expected_tensors, gguf, safetensors,
 };
 use mobilevlm_testing::{micro_golden, shared_golden};
 
@@ -297,7 +297,7 @@ fn the_vocabulary_of_a_gguf_file_spells_the_recorded_texts() {
     let Some(folder) = shared_golden("tokenizer", test) else {
         return;
     };
-    let Ok(TokenizerSource::Pieces(pieces)) =
+    let Ok(TokenizerSource::Pieces(Vocabulary { pieces, .. })) =
         TokenizerSource::open(&folder.join("llama-spm.gguf"), Access::Map)
     else {
         panic!("no vocabulary")

@@ -46,10 +46,10 @@ fn texts_equal_the_librarys() {
     let file = fs::read(folder.join("cases-llama.json")).expect("readable");
     let cases: Cases = serde_json::from_slice(&file).expect("as the README says");
     let source = TokenizerSource::open(&folder.join(cases.model), Access::default());
-    let TokenizerSource::Pieces(pieces) = source.expect("opens") else {
+    let TokenizerSource::Pieces(vocabulary) = source.expect("opens") else {
         panic!("a GGUF file holds a list of pieces");
     };
-    let pieces = pieces.into_iter().map(piece);
+    let pieces = vocabulary.pieces.into_iter().map(piece);
     let tokenizer =
         Tokenizer::from_pieces(pieces, TokenizerSettings::default()).expect("a vocabulary");
     assert_eq!(tokenizer.vocab_size(), cases.vocab);

@@ -48,7 +48,7 @@ pub use options::{CancelToken, GenerateOptions, OpenOptions};
 pub use picture::{EncodedPicture, Picture, PictureTimings};
 pub use prompt::Prompt;
 pub use random::Shape;
-pub use vocabulary::open_tokenizer;
+pub use vocabulary::{list_vocabulary, open_tokenizer};
 
 pub use mobilevlm_checkpoint::{Access, Config};
 pub use mobilevlm_processor::{Exif, Limits, PromptItem, RgbImage, Tokenizer};

@@ -116,7 +116,8 @@ pub(crate) mod tokenizer {
     pub(crate) const ADD_SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
     /// Bool: `legacy` of `tokenizer_config.json`; true without it.
     pub(crate) const LEGACY: &str = "mobilevlm.tokenizer.legacy";
-    /// Bool: whether a character that is no piece becomes bytes; true without it.
+    /// Bool: whether a character that is no piece becomes bytes; without it, whether there is a
+    /// piece for every byte.
     pub(crate) const BYTE_FALLBACK: &str = "mobilevlm.tokenizer.byte_fallback";
     /// Text: what the unknown piece is shown as; ` ⁇ ` without it.
     pub(crate) const UNKNOWN_SURFACE: &str = "mobilevlm.tokenizer.unknown_surface";

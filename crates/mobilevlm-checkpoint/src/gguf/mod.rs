@@ -12,7 +12,7 @@ mod cursor;
 mod keys;
 mod vocabulary;
 
-pub use vocabulary::pieces;
+pub use vocabulary::{pieces, vocabulary};
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Files are put together here byte by byte, so that each can be wrong in one way.
 
 use super::*;
-use crate::tokenizer::PieceKind;
+use crate::tokenizer::{PieceKind, Vocabulary};
 
 fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
@@ -154,6 +154,76 @@ fn a_vocabulary_is_read() {
         .map(|piece| (piece.text.as_str(), piece.score, piece.kind))
         .collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn what_a_file_says_beside_its_pieces_is_read() {
+    let plain = file(&[], &vocabulary());
+    let found = super::vocabulary(&plain, &parse(&plain).unwrap()).unwrap();
+    let defaults = Vocabulary {
+        pieces: found.pieces.clone(),
+        byte_fallback: false,
+        ..Vocabulary::default()
+    };
+    assert_eq!(
+        found, defaults,
+        "one byte piece of 256 is nothing to fall back to"
+    );
+
+    let mut keys = vocabulary();
+    keys.extend([
+        key("tokenizer.ggml.bos_token_id", 4, &[2, 0, 0, 0]),
+        key("tokenizer.ggml.eos_token_id", 0, &[1]),
+        key("tokenizer.ggml.add_space_prefix", 7, &[0]),
+        key("mobilevlm.tokenizer.legacy", 7, &[0]),
+        key("mobilevlm.tokenizer.byte_fallback", 7, &[1]),
+        key("mobilevlm.tokenizer.unknown_surface", 8, &text("?")),
+    ]);
+    let all = file(&[], &keys);
+    let found = super::vocabulary(&all, &parse(&all).unwrap()).unwrap();
+    let expected = Vocabulary {
+        pieces: found.pieces.clone(),
+        bos: 2,
+        eos: 1,
+        add_space_prefix: false,
+        legacy: false,
+        byte_fallback: true,
+        unknown_surface: "?".to_owned(),
+    };
+    assert_eq!(found, expected);
+
+    for (name, number, value, expected) in [
+        (
+            "tokenizer.ggml.bos_token_id",
+            0,
+            vec![3],
+            "the number of a piece, found Whole(3)",
+        ),
+        (
+            "tokenizer.ggml.eos_token_id",
+            8,
+            text("</s>"),
+            "the number of a piece, found a text",
+        ),
+        (
+            "mobilevlm.tokenizer.legacy",
+            0,
+            vec![1],
+            "true or false, found Whole(1)",
+        ),
+        (
+            "mobilevlm.tokenizer.unknown_surface",
+            7,
+            vec![1],
+            "a text, found Bool(true)",
+        ),
+    ] {
+        let mut keys = vocabulary();
+        keys.push(key(name, number, &value));
+        let file = file(&[], &keys);
+        let error = super::vocabulary(&file, &parse(&file).unwrap()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -108,6 +108,21 @@ impl Tokenizer {
         self.vocabulary.text(id)
     }
 
+    /// The pieces in the order of their ids, as [`Tokenizer::from_pieces`] takes them.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> {
+        self.vocabulary.pieces()
+    }
+
+    /// What the vocabulary's owner says beside its pieces.
+    pub fn settings(&self) -> &TokenizerSettings {
+        self.vocabulary.settings()
+    }
+
+    /// Whether the legacy rule holds; see [`Tokenizer::with_legacy`].
+    pub fn legacy(&self) -> bool {
+        self.legacy
+    }
+
     /// The ids of `text` as upstream gives them: `<s>` in front, and `<s>`, `</s>`, `<unk>` inside
     /// the text are control tokens. [`Tokenizer::with_legacy`] says how what follows them begins.
     pub fn encode(&self, text: &str) -> Vec<u32> {

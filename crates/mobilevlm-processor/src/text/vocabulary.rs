@@ -231,6 +231,16 @@ impl Vocabulary {
         self.entries.get(id as usize).map(|entry| entry.kind)
     }
 
+    /// Copies of all pieces, in the order of their ids.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> {
+        let starts = std::iter::once(0).chain(self.entries.iter().map(|entry| entry.end as usize));
+        self.entries.iter().zip(starts).map(|(entry, start)| Piece {
+            text: self.texts[start..entry.end as usize].to_owned(),
+            score: entry.score,
+            kind: entry.kind,
+        })
+    }
+
     /// The id of the piece with this text, of any kind.
     pub(super) fn id(&self, text: &str) -> Option<u32> {
         let hash = self.hash(text);
