@@ -90,7 +90,7 @@ fn part(name: &'static str, tensors: &Inventory, tied: bool) -> Part {
         name,
         tensors: own.len(),
         parameters: own.iter().map(|tensor| tensor.elements()).sum(),
-        bytes: own.iter().map(|tensor| tensor.data().len()).sum(),
+        bytes: own.iter().map(|tensor| tensor.byte_len()).sum(),
         dtypes: dtypes.into_values().collect(),
     }
 }

@@ -186,7 +186,7 @@ pub fn write<'a>(
     );
     let mut start = 0;
     for (name, tensor) in &tensors {
-        let end = start + tensor.data().len();
+        let end = start + tensor.byte_len();
         let entry = serde_json::json!({
             "dtype": tensor.dtype().name(),
             "shape": tensor.shape(),
@@ -203,7 +203,7 @@ pub fn write<'a>(
     writer.write_all(&(header.len() as u64).to_le_bytes())?;
     writer.write_all(&header)?;
     for (_, tensor) in &tensors {
-        writer.write_all(tensor.data())?;
+        writer.write_all(&tensor.data())?;
     }
     Ok(())
 }

@@ -230,6 +230,8 @@ pub struct Tensor {
     dtype: Dtype,
     shape: Vec<usize>,
     data: Bytes,
+    /// Rows of a head, where `data` holds the rows of each head in llama.cpp's order.
+    paired: Option<usize>,
     file: Option<Arc<Path>>,
 }
 
@@ -250,7 +252,36 @@ impl Tensor {
             dtype,
             shape,
             data,
+            paired: None,
             file: None,
+        })
+    }
+
+    /// The tensor of a query or key projection that llama.cpp wrote: it stores the rows of each
+    /// head so that the two of a rotary pair are neighbours. Row `2·j + s` of a head of `head_dim`
+    /// rows becomes row `s·head_dim/2 + j`, as upstream has it, when the bytes are asked for.
+    ///
+    /// `None` unless the rows are whole heads that can be moved by themselves.
+    pub(crate) fn unpaired(self, head_dim: usize) -> Option<Self> {
+        let moves = !matches!(self.dtype, Dtype::Panels(_));
+        let rows = *self.shape.first()?;
+        let whole = head_dim > 0 && head_dim.is_multiple_of(2) && rows.is_multiple_of(head_dim);
+        (moves && whole && self.shape.len() == 2 && !self.data.is_empty()).then_some(Self {
+            paired: Some(head_dim),
+            ..self
+        })
+    }
+
+    /// The same numbers under other sizes, where sizes of 1 are the only difference.
+    pub(crate) fn with_shape(self, shape: &[usize]) -> Option<Self> {
+        let sizes = |shape: &[usize]| -> Vec<usize> {
+            shape.iter().copied().filter(|&size| size != 1).collect()
+        };
+        let same = sizes(&self.shape) == sizes(shape)
+            && self.dtype.bytes(shape) == Some(self.data.len());
+        same.then(|| Self {
+            shape: shape.to_vec(),
+            ..self
         })
     }
 
@@ -272,9 +303,18 @@ impl Tensor {
         &self.shape
     }
 
-    /// Its bytes, little-endian, at any alignment.
-    pub fn data(&self) -> &Bytes {
-        &self.data
+    /// Its bytes, little-endian, at any alignment: a part of the file, or, where the file has the
+    /// rows in another order, a copy made now.
+    pub fn data(&self) -> Bytes {
+        match (self.paired, self.shape.first()) {
+            (Some(head_dim), Some(&rows)) => unpair(&self.data, rows, head_dim).into(),
+            _ => self.data.clone(),
+        }
+    }
+
+    /// How many bytes [`Tensor::data`] has.
+    pub fn byte_len(&self) -> usize {
+        self.data.len()
     }
 
     /// The file it came from.
@@ -294,12 +334,12 @@ impl Tensor {
             Dtype::F32 => Format::F32,
             Dtype::F16 => Format::F16,
             Dtype::BF16 => Format::BF16,
-            Dtype::F64 => return Some(narrow(&self.data)),
+            Dtype::F64 => return Some(narrow(&self.data())),
             Dtype::Blocks(format) => format,
             _ => return None,
         };
         let mut numbers = vec![0.0; self.elements()];
-        format.decode(&self.data, &mut numbers);
+        format.decode(&self.data(), &mut numbers);
         Some(numbers)
     }
 
@@ -307,21 +347,34 @@ impl Tensor {
     /// `None` for types that are no weights, and where the sizes do not multiply to the tensor's.
     pub(crate) fn to_matrix(&self, rows: usize, columns: usize) -> Option<Matrix> {
         let (format, data) = match self.dtype {
-            Dtype::F32 => (Format::F32, self.data.clone()),
-            Dtype::F16 => (Format::F16, self.data.clone()),
-            Dtype::BF16 => (Format::BF16, self.data.clone()),
+            Dtype::F32 => (Format::F32, self.data()),
+            Dtype::F16 => (Format::F16, self.data()),
+            Dtype::BF16 => (Format::BF16, self.data()),
             Dtype::F64 => {
-                let bytes: Vec<u8> = narrow(&self.data)
+                let bytes: Vec<u8> = narrow(&self.data())
                     .into_iter()
                     .flat_map(f32::to_le_bytes)
                     .collect();
                 (Format::F32, bytes.into())
             }
-            Dtype::Blocks(format) => (format, self.data.clone()),
+            Dtype::Blocks(format) => (format, self.data()),
             _ => return None,
         };
         Matrix::new(format, rows, columns, data).ok()
     }
+}
+
+/// The `rows` rows of `data`, those of each head of `head_dim` taken out of their rotary pairs.
+fn unpair(data: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
+    let row_bytes = data.len() / rows.max(1);
+    let mut out = Vec::with_capacity(data.len());
+    for head in data.chunks_exact(head_dim * row_bytes) {
+        for of_pair in 0..2 {
+            let rows = head.chunks_exact(row_bytes).skip(of_pair).step_by(2);
+            rows.for_each(|row| out.extend_from_slice(row));
+        }
+    }
+    out
 }
 
 /// Little-endian doubles, rounded.
@@ -371,6 +424,27 @@ mod tests {
         for unknown in [4, 9, 1000, 1030, u32::MAX] {
             assert_eq!(Dtype::from_ggml_type(unknown), None, "{unknown}");
         }
+    }
+
+    #[test]
+    fn rotary_pairs_become_halves_of_a_head() {
+        // Two heads of four rows of one byte.
+        let stored = Tensor::new(Dtype::U8, vec![8, 1], vec![0, 2, 1, 3, 4, 6, 5, 7].into());
+        let stored = stored.expect("fits");
+        assert!(stored.clone().unpaired(3).is_none(), "no whole pairs");
+        assert!(stored.clone().unpaired(6).is_none(), "no whole heads");
+        let tensor = stored.unpaired(4).expect("two heads");
+        assert_eq!(tensor.data(), [0, 1, 2, 3, 4, 5, 6, 7][..]);
+        assert_eq!(tensor.byte_len(), 8);
+    }
+
+    #[test]
+    fn sizes_of_one_come_and_go() {
+        let tensor = Tensor::new(Dtype::U8, vec![4, 3, 2], vec![0; 24].into()).expect("fits");
+        let shaped = |shape: &[usize]| tensor.clone().with_shape(shape);
+        assert_eq!(shaped(&[4, 1, 3, 2]).expect("fits").shape(), [4, 1, 3, 2]);
+        assert!(shaped(&[3, 4, 2]).is_none());
+        assert!(shaped(&[24]).is_none());
     }
 
     #[test]

@@ -384,9 +384,9 @@ fn a_tower_that_is_asked_for_goes_before_the_one_inside() {
         vision_tower: Some(elsewhere.join("clip")),
         ..OpenOptions::default()
     });
-    assert_eq!(&inside, tensor("fine-tuned", &[12]).data());
+    assert_eq!(inside, tensor("fine-tuned", &[12]).data());
     assert_eq!(
-        &outside,
+        outside,
         tensor("vision.embeddings.class_embedding", &[12]).data()
     );
 }

@@ -1,10 +1,11 @@
-//! Reads the keys and the list of tensors of GGUF files, versions 2 and 3.
+//! Reads GGUF files, versions 2 and 3: their keys, their tensors and their vocabulary.
 //!
 //! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md> defines the format. Values stay
 //! where they are in the file: a [`Value`] of text or of an array is a range of it. Every count is
 //! compared with what is left of the file before anything is allocated for it.
 
 mod cursor;
+mod tensors;
 #[allow(
     dead_code,
     reason = "each key is used by the reader or the writer of whole models"
@@ -73,6 +74,16 @@ pub enum GgufError {
     Twice {
         /// The name.
         name: String,
+    },
+    /// A tensor is not where or what it can be.
+    #[error("tensor {name:?}: expected {expected}, found {found}")]
+    Tensor {
+        /// The name in the file.
+        name: String,
+        /// What would have been right.
+        expected: String,
+        /// What is there.
+        found: String,
     },
     /// A key has a value of another kind, or there is no such key.
     #[error("{key}: expected {expected}, found {found}")]
@@ -182,6 +193,8 @@ pub struct Info {
 pub struct Gguf {
     keys: HashMap<String, Value>,
     tensors: Vec<Info>,
+    /// What every tensor's place is a multiple of; a power of two.
+    alignment: u64,
 }
 
 /// Parses keys and tensor list of a whole file.
@@ -209,6 +222,7 @@ pub fn parse(file: &[u8]) -> Result<Gguf, GgufError> {
     let mut gguf = Gguf {
         keys: HashMap::new(),
         tensors: Vec::new(),
+        alignment: 32,
     };
     for _ in 0..keys {
         let name = cursor.name("a key", KEY_LIMIT)?;
@@ -248,19 +262,21 @@ impl Gguf {
 
     /// Counts the tensors' offsets from the beginning of the file.
     fn place_tensors(&mut self, header: usize, file: u64) -> Result<(), GgufError> {
-        let alignment = match self.get("general.alignment") {
-            None => 32,
-            Some(&Value::Whole(number)) if (1..=1 << 20).contains(&number) => number as u64,
+        let fits = |number: i128| (1..=1 << 20).contains(&number) && number.count_ones() == 1;
+        match self.get("general.alignment") {
+            None => {}
+            Some(&Value::Whole(number)) if fits(number) => self.alignment = number as u64,
             Some(other) => {
-                let (expected, found) = ("a number from 1 to 1048576", format!("{other:?}"));
+                let (expected, found) =
+                    ("a power of two from 1 to 1048576", format!("{other:?}"));
                 return Err(GgufError::Key {
                     key: "general.alignment".to_owned(),
                     expected,
                     found,
                 });
             }
-        };
-        let base = (header as u64).next_multiple_of(alignment);
+        }
+        let base = (header as u64).next_multiple_of(self.alignment);
         for info in &mut self.tensors {
             let start = base.checked_add(info.start).filter(|&start| start <= file);
             info.start = start.ok_or_else(|| GgufError::Malformed {

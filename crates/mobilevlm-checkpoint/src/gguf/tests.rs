@@ -400,7 +400,7 @@ fn hostile_headers_are_named() {
                 &[tensor("a", &[1], 0)],
                 &[key("general.alignment", 4, &[0; 4])],
             ),
-            "a number from 1",
+            "a power of two from 1",
         ),
         (
             "a text as alignment",

@@ -52,7 +52,7 @@ impl<'a> TensorJson<'a> {
             name,
             dtype: tensor.dtype().name(),
             shape: tensor.shape(),
-            bytes: tensor.data().len(),
+            bytes: tensor.byte_len(),
             file: tensor.file().map(|file| file.display().to_string()),
         }
     }
