@@ -277,8 +277,8 @@ impl Tensor {
         let sizes = |shape: &[usize]| -> Vec<usize> {
             shape.iter().copied().filter(|&size| size != 1).collect()
         };
-        let same = sizes(&self.shape) == sizes(shape)
-            && self.dtype.bytes(shape) == Some(self.data.len());
+        let same =
+            sizes(&self.shape) == sizes(shape) && self.dtype.bytes(shape) == Some(self.data.len());
         same.then(|| Self {
             shape: shape.to_vec(),
             ..self
@@ -336,6 +336,7 @@ impl Tensor {
             Dtype::BF16 => Format::BF16,
             Dtype::F64 => return Some(narrow(&self.data())),
             Dtype::Blocks(format) => format,
+            Dtype::Panels(_) => return self.decode_panels(),
             _ => return None,
         };
         let mut numbers = vec![0.0; self.elements()];
@@ -358,9 +359,25 @@ impl Tensor {
                 (Format::F32, bytes.into())
             }
             Dtype::Blocks(format) => (format, self.data()),
+            Dtype::Panels(format) => {
+                return Matrix::panels(format, rows, columns, self.data()).ok();
+            }
             _ => return None,
         };
         Matrix::new(format, rows, columns, data).ok()
+    }
+
+    fn decode_panels(&self) -> Option<Vec<f32>> {
+        let (rows, columns) = match self.shape[..] {
+            [rows, ref rest @ ..] if !rest.is_empty() => (rows, elements(rest)?),
+            _ => (1, self.elements()),
+        };
+        let matrix = self.to_matrix(rows, columns)?;
+        let mut numbers = vec![0.0; self.elements()];
+        for (row, out) in numbers.chunks_exact_mut(columns.max(1)).enumerate() {
+            matrix.row(row, out);
+        }
+        Some(numbers)
     }
 }
 
@@ -464,5 +481,13 @@ mod tests {
         matrix.row(2, &mut row);
         assert_eq!(row, expected[64..]);
         assert_eq!(matrix.format(), Format::Q8_0);
+
+        let panels = matrix.interleave();
+        let dtype = Dtype::Panels(Format::Q8_0);
+        let tensor = Tensor::new(dtype, vec![3, 32], panels.bytes().clone()).expect("fits");
+        assert_eq!(tensor.to_f32().unwrap(), expected);
+        let matrix = tensor.to_matrix(3, 32).unwrap();
+        assert!(matrix.is_interleaved());
+        assert_eq!(matrix.bytes(), panels.bytes());
     }
 }

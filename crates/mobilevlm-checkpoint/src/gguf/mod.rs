@@ -5,12 +5,12 @@
 //! compared with what is left of the file before anything is allocated for it.
 
 mod cursor;
-mod tensors;
 #[allow(
     dead_code,
     reason = "each key is used by the reader or the writer of whole models"
 )]
 mod keys;
+mod tensors;
 mod vocabulary;
 
 pub use vocabulary::{pieces, vocabulary};
@@ -267,8 +267,7 @@ impl Gguf {
             None => {}
             Some(&Value::Whole(number)) if fits(number) => self.alignment = number as u64,
             Some(other) => {
-                let (expected, found) =
-                    ("a power of two from 1 to 1048576", format!("{other:?}"));
+                let (expected, found) = ("a power of two from 1 to 1048576", format!("{other:?}"));
                 return Err(GgufError::Key {
                     key: "general.alignment".to_owned(),
                     expected,
