@@ -59,8 +59,10 @@ impl Bench {
             probe::read_bandwidth(&compute),
         );
         println!(
-            "\n{}, {threads} threads: {gflops:.1} GFLOP/s multiply-add, {gigabytes:.1} GB/s read",
-            kernels.name()
+            "\n{}, {threads} threads: {gflops:.1} GFLOP/s multiply-add, {:.1} Gop/s int8, \
+             {gigabytes:.1} GB/s read",
+            kernels.name(),
+            probe::int8_peak(&compute)
         );
         Bench {
             compute,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Kernels, Pool};
+use crate::{Kernels, Pool, ProductClock};
 
 /// A kernel table and a thread pool, the first argument of every operation in
 /// [`ops`](crate::ops). A clone shares the threads.
@@ -11,6 +11,7 @@ pub struct Compute {
     kernels: &'static Kernels,
     pool: Arc<Pool>,
     arithmetic: Arithmetic,
+    product_clock: Arc<ProductClock>,
 }
 
 /// How exactly operations compute that have a faster way.
@@ -42,6 +43,7 @@ impl Compute {
             kernels,
             pool: Arc::new(Pool::new(threads)),
             arithmetic: Arithmetic::default(),
+            product_clock: Arc::default(),
         }
     }
 
@@ -63,5 +65,10 @@ impl Compute {
     /// The arithmetic in use.
     pub fn arithmetic(&self) -> Arithmetic {
         self.arithmetic
+    }
+
+    /// The clock that measures products where it is switched on.
+    pub fn product_clock(&self) -> &ProductClock {
+        &self.product_clock
     }
 }

@@ -26,6 +26,7 @@
 //! model was loaded, so a wrong size here is a mistake in the caller, and the operations panic
 //! with both sizes instead of returning an error that nobody could act on.
 
+mod clock;
 mod compute;
 mod format;
 mod kernels;
@@ -39,6 +40,7 @@ pub mod probe;
 mod scratch;
 
 pub use bytes::Bytes;
+pub use clock::ProductClock;
 pub use compute::{Arithmetic, Compute};
 pub use format::Format;
 pub use kernels::{Cell, KernelError, Kernels, Origin, Table, tables};

@@ -66,14 +66,29 @@ pub fn read_bandwidth(compute: &Compute) -> f64 {
 /// The best rate, in 10⁹ operations a second, of multiplying and adding with this kernel table on
 /// all threads together. A multiply-add is two operations.
 pub fn multiply_add_peak(compute: &Compute) -> f64 {
+    let kernels = compute.kernels();
+    peak(compute, kernels.tile().peak_operations, &|rounds| {
+        black_box(kernels.peak(rounds));
+    })
+}
+
+/// The same for products of 8-bit integers and their sums, with the instructions that the integer
+/// kernels of this table use.
+pub fn int8_peak(compute: &Compute) -> f64 {
+    let kernels = compute.kernels();
+    peak(compute, kernels.tile().int8_operations, &|rounds| {
+        black_box(kernels.int8_peak(rounds));
+    })
+}
+
+/// The best rate of a loop of so many `operations` a round.
+fn peak(compute: &Compute, operations: usize, run: &(dyn Fn(usize) + Sync)) -> f64 {
     const ROUNDS: usize = 100_000;
     let tasks = compute.pool().threads() * 16;
     best(|| {
         rate(|| {
-            compute.pool().run(tasks, &|_| {
-                black_box(compute.kernels().peak(black_box(ROUNDS)));
-            });
-            (tasks * ROUNDS * compute.kernels().tile().peak_operations) as f64
+            compute.pool().run(tasks, &|_| run(black_box(ROUNDS)));
+            (tasks * ROUNDS * operations) as f64
         })
     })
 }

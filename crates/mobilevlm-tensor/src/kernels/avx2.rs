@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::generic::peak::Int8;
 use super::simd::Simd;
 
 /// Proves that the machine has AVX2, FMA and F16C.
@@ -83,6 +84,20 @@ impl Simd for Avx2 {
     unsafe fn store(self, a: __m256, to: *mut f32) {
         // SAFETY: writable by the caller's promise; `self` proves the instructions.
         unsafe { _mm256_storeu_ps(to, a) }
+    }
+}
+
+impl Int8 for Avx2 {
+    type Integers = __m256i;
+    const PRODUCTS: usize = 32;
+
+    intrinsics! {
+        fn integers(x: i32) -> __m256i = _mm256_set1_epi32(x);
+        fn add_products(sums: __m256i, a: __m256i, b: __m256i) -> __m256i = {
+            let pairs = _mm256_maddubs_epi16(a, b);
+            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        };
+        fn first(a: __m256i) -> i32 = _mm256_cvtsi256_si32(a);
     }
 }
 

@@ -1,16 +1,17 @@
-//! The table `avx512`: 512-bit vectors with AVX-512 F, BW, DQ and VL.
+//! The table `avx512`: 512-bit vectors with AVX-512 F, BW, DQ, VL and VNNI.
 
 use std::arch::x86_64::*;
 
+use super::generic::peak::Int8;
 use super::simd::Simd;
 
-/// Proves that the machine has AVX-512 F, BW, DQ and VL.
+/// Proves that the machine has AVX-512 F, BW, DQ, VL and VNNI.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
 impl Avx512 {
     /// # Safety
-    /// The machine has AVX-512 F, BW, DQ and VL.
+    /// The machine has AVX-512 F, BW, DQ, VL and VNNI.
     #[inline(always)]
     pub(super) unsafe fn new() -> Avx512 {
         Avx512(())
@@ -90,15 +91,28 @@ impl Simd for Avx512 {
     }
 }
 
+impl Int8 for Avx512 {
+    type Integers = __m512i;
+    const PRODUCTS: usize = 64;
+
+    intrinsics! {
+        fn integers(x: i32) -> __m512i = _mm512_set1_epi32(x);
+        fn add_products(sums: __m512i, a: __m512i, b: __m512i) -> __m512i =
+            _mm512_dpbusd_epi32(sums, a, b);
+        fn first(a: __m512i) -> i32 = _mm512_cvtsi512_si32(a);
+    }
+}
+
 kernel_table! {
     name: "avx512",
     features: [
         "avx512f" => is_x86_feature_detected!("avx512f"),
         "avx512bw" => is_x86_feature_detected!("avx512bw"),
         "avx512dq" => is_x86_feature_detected!("avx512dq"),
-        "avx512vl" => is_x86_feature_detected!("avx512vl")
+        "avx512vl" => is_x86_feature_detected!("avx512vl"),
+        "avx512vnni" => is_x86_feature_detected!("avx512vnni")
     ],
-    enable: [#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]],
+    enable: [#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]],
     simd: crate::kernels::avx512::Avx512 = crate::kernels::avx512::Avx512::new(),
     direct_rows: 6,
     packed_rows: 6,

@@ -7,7 +7,7 @@
 /// - `simd`: the vector type, and how its value is made inside such a function;
 /// - `direct_rows`, `packed_rows`: rows of a tile, see `generic::direct` and `generic::packed`;
 /// - `attention`: rows, accumulators per row, and vectors in a panel, see `generic::attention`;
-/// - `peak`: independent accumulators that keep the multiply-add units busy.
+/// - `peak`: independent accumulators that keep the multiply-add units busy, of floats and of integers.
 macro_rules! kernel_table {
     (
         name: $name:literal,
@@ -53,6 +53,7 @@ macro_rules! kernel_table {
                 fn add_product(sum: &mut [f32], x: &[f32], weight: &[f32]) = convolution::add_product::<$simd>;
 
                 fn multiply_add_peak(rounds: usize) -> f32 = peak::peak::<$simd, $peak>;
+                fn int8_peak(rounds: usize) -> i32 = peak::int8_peak::<$simd, $peak>;
                 fn read(x: &[u8]) -> f32 = peak::read::<$simd>;
             }
 
@@ -64,6 +65,7 @@ macro_rules! kernel_table {
                     rows: $rows,
                     attention_rows: $attention_rows,
                     peak_operations: 2 * $peak * <$simd as Simd>::LANES,
+                    int8_operations: 2 * $peak * <$simd as peak::Int8>::PRODUCTS,
                 },
                 f32: Linear { direct: direct_f32, packed: packed_f32 },
                 f16: Linear { direct: direct_f16, packed: packed_f16 },
@@ -82,6 +84,7 @@ macro_rules! kernel_table {
                 silu_mul,
                 add_product,
                 peak: multiply_add_peak,
+                int8_peak,
                 read,
             }
         };

@@ -62,6 +62,7 @@ pub struct Kernels {
     add_product: unsafe fn(sum: &mut [f32], x: &[f32], weight: &[f32]),
 
     peak: unsafe fn(rounds: usize) -> f32,
+    int8_peak: unsafe fn(rounds: usize) -> i32,
     read: unsafe fn(x: &[u8]) -> f32,
 }
 
@@ -91,6 +92,8 @@ pub(crate) struct Tile {
     pub(crate) attention_rows: usize,
     /// Operations, a multiplication or an addition each, in a round of `peak`.
     pub(crate) peak_operations: usize,
+    /// The same for a round of `int8_peak`.
+    pub(crate) int8_operations: usize,
 }
 
 impl Kernels {
@@ -169,6 +172,7 @@ safe_functions! {
     silu_mul(gate: &mut [f32], up: &[f32]);
     add_product(sum: &mut [f32], x: &[f32], weight: &[f32]);
     peak(rounds: usize) -> f32;
+    int8_peak(rounds: usize) -> i32;
     read(x: &[u8]) -> f32;
 }
 

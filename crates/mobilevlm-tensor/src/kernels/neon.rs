@@ -2,6 +2,7 @@
 
 use std::arch::aarch64::*;
 
+use super::generic::peak::Int8;
 use super::simd::Simd;
 
 /// Proves that the machine has NEON.
@@ -69,6 +70,22 @@ impl Simd for Neon {
     unsafe fn store(self, a: float32x4_t, to: *mut f32) {
         // SAFETY: writable by the caller's promise; `self` proves the instructions.
         unsafe { vst1q_u8(to.cast(), vreinterpretq_u8_f32(a)) }
+    }
+}
+
+impl Int8 for Neon {
+    type Integers = int32x4_t;
+    const PRODUCTS: usize = 16;
+
+    intrinsics! {
+        fn integers(x: i32) -> int32x4_t = vdupq_n_s32(x);
+        fn add_products(sums: int32x4_t, a: int32x4_t, b: int32x4_t) -> int32x4_t = {
+            let (a, b) = (vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b));
+            let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+            let pairs = vmlal_high_s8(low, a, b);
+            vpadalq_s16(sums, pairs)
+        };
+        fn first(a: int32x4_t) -> i32 = vgetq_lane_s32::<0>(a);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The table `portable`: plain Rust, for any machine. Vectors are arrays of four numbers, which
 //! compilers turn into the 128-bit registers that every 64-bit machine has.
 
+use super::generic::peak::Int8;
 use super::simd::Simd;
 use crate::format::{bf16_to_f32, f16_to_f32};
 
@@ -116,6 +117,30 @@ impl Simd for Portable {
     unsafe fn store(self, a: Four, to: *mut f32) {
         // SAFETY: writable for four numbers by the caller's promise.
         unsafe { to.cast::<[f32; 4]>().write_unaligned(a.0) }
+    }
+}
+
+impl Int8 for Portable {
+    type Integers = [i32; 4];
+    const PRODUCTS: usize = 16;
+
+    #[inline(always)]
+    fn integers(self, x: i32) -> [i32; 4] {
+        [x; 4]
+    }
+    #[inline(always)]
+    fn add_products(self, mut sums: [i32; 4], a: [i32; 4], b: [i32; 4]) -> [i32; 4] {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            for (a, b) in a.to_ne_bytes().into_iter().zip(b.to_ne_bytes()) {
+                let product = i32::from(a.cast_signed()) * i32::from(b.cast_signed());
+                *sum = sum.wrapping_add(product);
+            }
+        }
+        sums
+    }
+    #[inline(always)]
+    fn first(self, [a, ..]: [i32; 4]) -> i32 {
+        a
     }
 }
 

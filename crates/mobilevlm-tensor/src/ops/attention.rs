@@ -248,6 +248,7 @@ pub fn attention(
         kv.len
     );
 
+    let _running = compute.product_clock().product();
     let (kernels, pool) = (compute.kernels(), compute.pool());
     let tile = kernels.tile().attention_rows;
     // Enough rows that a task is worth its start, few enough that all threads have some.

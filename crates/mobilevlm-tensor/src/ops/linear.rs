@@ -93,6 +93,7 @@ fn run(
     if m == 0 {
         return;
     }
+    let _running = compute.product_clock().product();
     if m <= FEW_ROWS || k == 0 {
         direct(compute, &call, y);
     } else {

@@ -28,6 +28,45 @@ pub(crate) fn peak<S: Simd, const N: usize>(s: S, rounds: usize) -> f32 {
     total
 }
 
+/// Sums of products of 8-bit numbers, with the instructions that a table's integer kernels use.
+pub(crate) trait Int8: Simd {
+    /// A register of 32-bit sums, or of 8-bit numbers.
+    type Integers: Copy;
+    /// Products that [`add_products`](Int8::add_products) takes.
+    const PRODUCTS: usize;
+
+    /// `x` in every 32-bit lane.
+    fn integers(self, x: i32) -> Self::Integers;
+    /// Each 32-bit lane of `sums`, plus the products of those 8-bit numbers of `a` and `b` that lie
+    /// in it. Sums wrap; `a` may be read as unsigned, and sums of two products may saturate at 16 bits.
+    fn add_products(
+        self,
+        sums: Self::Integers,
+        a: Self::Integers,
+        b: Self::Integers,
+    ) -> Self::Integers;
+    /// The first lane.
+    fn first(self, a: Self::Integers) -> i32;
+}
+
+/// `rounds` times: `N` independent sums of 8-bit products. Returns something that depends on all of
+/// them.
+#[inline(always)]
+pub(crate) fn int8_peak<S: Int8, const N: usize>(s: S, rounds: usize) -> i32 {
+    let mut sums = [s.integers(0); N];
+    for (sum, i) in sums.iter_mut().zip(0..) {
+        *sum = black_box(s.integers(i));
+    }
+    let factor = black_box(s.integers(0x0102_0103));
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            // A sum is its own factor, so that no product is the same in the next round.
+            *sum = s.add_products(*sum, factor, *sum);
+        }
+    }
+    sums.into_iter().fold(0, |all, sum| all ^ s.first(sum))
+}
+
 /// Reads `x`, but for the end that fills no eight vectors. Returns something that depends on all of
 /// it.
 #[inline(always)]
@@ -45,4 +84,26 @@ pub(crate) fn read<S: Simd>(s: S, x: &[u8]) -> f32 {
         all = all.max(s.largest(largest));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tables;
+
+    #[test]
+    fn every_round_adds_products_to_every_sum() {
+        for table in tables() {
+            let Some(kernels) = table.kernels() else {
+                println!("{}: skipped", table.name);
+                continue;
+            };
+            let tile = kernels.tile();
+            let sums = (tile.peak_operations / (2 * tile.lanes)) as i32;
+            // Sum i begins at i, of which the lowest byte is multiplied with 3.
+            for (rounds, factor) in [(0, 1), (1, 4), (2, 16)] {
+                let expected = (0..sums).fold(0, |all, i| all ^ (factor * i));
+                assert_eq!(kernels.int8_peak(rounds), expected, "{}", table.name);
+            }
+        }
+    }
 }
