@@ -26,6 +26,7 @@
 
 mod checkpoint;
 mod config;
+mod convert;
 mod error;
 mod folder;
 pub mod gguf;
@@ -46,6 +47,7 @@ pub use config::{
     Activation, Aspect, Config, ConfigError, ConfigFiles, LanguageConfig, Layout, LdpV2,
     Preprocess, Projector, VisionConfig,
 };
+pub use convert::{Conversion, ConvertError, Formats, Mix, OnProgress};
 pub use error::{CheckpointError, TensorError};
 pub use folder::parse_index;
 pub use inspect::{Inspection, Part};

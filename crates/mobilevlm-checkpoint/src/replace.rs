@@ -38,16 +38,39 @@ fn write_beside(
     path: &Path,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let (mut sibling, file) = Sibling::create(path)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
-    content(&mut writer)?;
-    let file = writer.into_inner().map_err(|error| error.into_error())?;
-    // Without this the rename can reach the disk before the content does.
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&sibling.path, path)?;
-    sibling.is_done = true;
-    sync_folder(path)
+    Pending::write(path, content)?.put()
+}
+
+/// A new file that is complete and on the disk, and not yet in its place: several files can be
+/// written before the first of them replaces an old one. Dropped, it is removed.
+pub(crate) struct Pending {
+    path: PathBuf,
+    sibling: Sibling,
+}
+
+impl Pending {
+    pub(crate) fn write(
+        path: &Path,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let (sibling, file) = Sibling::create(path)?;
+        let mut writer = BufWriter::with_capacity(1 << 20, file);
+        content(&mut writer)?;
+        let file = writer.into_inner().map_err(|error| error.into_error())?;
+        // Without this the rename can reach the disk before the content does.
+        file.sync_all()?;
+        Ok(Self {
+            path: path.to_owned(),
+            sibling,
+        })
+    }
+
+    /// Gives it its name.
+    pub(crate) fn put(mut self) -> io::Result<()> {
+        fs::rename(&self.sibling.path, &self.path)?;
+        self.sibling.is_done = true;
+        sync_folder(&self.path)
+    }
 }
 
 /// A new file beside the one to replace, removed unless it has taken that one's place.

@@ -93,6 +93,18 @@ pub enum PieceKind {
 }
 
 impl PieceKind {
+    /// SentencePiece's and GGUF's number of the kind.
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Self::Normal => 1,
+            Self::Unknown => 2,
+            Self::Control => 3,
+            Self::UserDefined => 4,
+            Self::Unused => 5,
+            Self::Byte => 6,
+        }
+    }
+
     /// The kind of SentencePiece's and GGUF's number.
     pub(crate) fn from_number(number: i32) -> Option<Self> {
         Some(match number {

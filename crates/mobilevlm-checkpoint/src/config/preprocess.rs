@@ -13,6 +13,16 @@ pub enum Aspect {
     Square,
 }
 
+impl Aspect {
+    /// The name in GGUF files: `pad` as `image_aspect_ratio` has it, or `square`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pad => "pad",
+            Self::Square => "square",
+        }
+    }
+}
+
 /// Constants of the picture's way into the tower.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocess {

@@ -53,6 +53,20 @@ impl LdpV2 {
 pub(crate) const POOLED_SIDE: usize = 12;
 
 impl Projector {
+    /// What `mm_projector_type` and `mm_projector_variant` call it; only a member of the LDPv2
+    /// family has the latter.
+    pub fn names(self) -> (String, Option<&'static str>) {
+        match self {
+            Self::Linear => ("linear".to_owned(), None),
+            Self::Mlp { depth } => (format!("mlp{depth}x_gelu"), None),
+            Self::LdpNet => ("ldpnet".to_owned(), None),
+            Self::LdpNetV2(variant) => {
+                let known = LdpV2::NAMES.iter().find(|(_, known)| *known == variant);
+                ("ldpnetv2".to_owned(), known.map(|(name, _)| *name))
+            }
+        }
+    }
+
     pub(super) fn from_fields(config: &Fields<'_>, layout: Layout) -> Result<Self, ConfigError> {
         match layout {
             Layout::Authors => Self::authors(config),

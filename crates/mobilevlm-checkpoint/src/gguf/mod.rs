@@ -5,13 +5,10 @@
 //! compared with what is left of the file before anything is allocated for it.
 
 mod cursor;
-#[allow(
-    dead_code,
-    reason = "each key is used by the reader or the writer of whole models"
-)]
-mod keys;
+pub(crate) mod keys;
 mod tensors;
 mod vocabulary;
+pub(crate) mod write;
 
 pub use vocabulary::{pieces, vocabulary};
 
