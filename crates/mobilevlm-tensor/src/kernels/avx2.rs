@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::dot::Dot;
 use super::generic::peak::Int8;
 use super::simd::Simd;
 
@@ -101,6 +102,94 @@ impl Int8 for Avx2 {
     }
 }
 
+impl Dot for Avx2 {
+    type Bytes = __m256i;
+    /// Sixteen sums of 16 bits; for levels of 8 bits, eight of 32.
+    type Partial = __m256i;
+    type Ints = __m256i;
+
+    // Two products of unsigned bytes with bytes from −127 to 127 do not fit 16 bits; with signed
+    // ones they do.
+    const SIGNED: bool = true;
+
+    /// Each product of four adds up to `2 · (2^bits − 1) · 127` to a sum that ends at 32767.
+    fn chain(bits: usize) -> usize {
+        match bits {
+            ..=4 => 8,
+            5 => 4,
+            6 => 2,
+            _ => 8,
+        }
+    }
+
+    intrinsics! {
+        fn zero_bytes() -> __m256i = _mm256_setzero_si256();
+        fn field(a: __m256i, right: u32, mask: u8) -> __m256i = _mm256_and_si256(
+            _mm256_srl_epi16(a, _mm_cvtsi32_si128(right as i32)), _mm256_set1_epi8(mask as i8));
+        fn field_left(a: __m256i, left: u32, mask: u8) -> __m256i = _mm256_and_si256(
+            _mm256_sll_epi16(a, _mm_cvtsi32_si128(left as i32)), _mm256_set1_epi8(mask as i8));
+        fn or(a: __m256i, b: __m256i) -> __m256i = _mm256_or_si256(a, b);
+        fn eight(a: __m256i) -> __m256i = _mm256_xor_si256(a, _mm256_set1_epi8(-128));
+        fn begin() -> __m256i = _mm256_setzero_si256();
+        fn dot(sum: __m256i, w: __m256i, x: __m256i, bits: usize) -> __m256i = if bits == 8 {
+            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+            _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        } else {
+            _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x))
+        };
+        fn flush(sum: __m256i, partial: __m256i, bits: usize) -> __m256i = if bits == 8 {
+            _mm256_add_epi32(sum, partial)
+        } else {
+            _mm256_add_epi32(sum, _mm256_madd_epi16(partial, _mm256_set1_epi16(1)))
+        };
+        fn ints(x: i32) -> __m256i = _mm256_set1_epi32(x);
+        fn ints_field(a: __m256i, right: u32, mask: i32) -> __m256i = _mm256_and_si256(
+            _mm256_srl_epi32(a, _mm_cvtsi32_si128(right as i32)), _mm256_set1_epi32(mask));
+        fn ints_join(a: __m256i, b: __m256i, left: u32) -> __m256i = _mm256_or_si256(
+            a, _mm256_sll_epi32(b, _mm_cvtsi32_si128(left as i32)));
+        fn to_f32(a: __m256i) -> __m256 = _mm256_cvtepi32_ps(a);
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(self, from: *const u8) -> __m256i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, a: __m256i, to: *mut u8) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm256_storeu_si256(to.cast(), a) }
+    }
+    #[inline(always)]
+    unsafe fn four(self, from: *const i8) -> __m256i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn ints_u8(self, from: *const u8) -> __m256i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn ints_i8(self, from: *const u8) -> __m256i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, a: __m256, to: *mut i8) -> __m256 {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe {
+            let whole = _mm256_cvtps_epi32(a);
+            let words = _mm_packs_epi32(
+                _mm256_castsi256_si128(whole),
+                _mm256_extracti128_si256::<1>(whole),
+            );
+            _mm_storel_epi64(to.cast(), _mm_packs_epi16(words, words));
+            _mm256_cvtepi32_ps(whole)
+        }
+    }
+}
+
 kernel_table! {
     name: "avx2",
     features: [
@@ -113,5 +202,6 @@ kernel_table! {
     direct_rows: 2,
     packed_rows: 3,
     attention: [6, 2, 2],
+    panels: [2, 3, 1],
     peak: 12,
 }

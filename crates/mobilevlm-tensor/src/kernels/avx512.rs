@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::dot::Dot;
 use super::generic::peak::Int8;
 use super::simd::Simd;
 
@@ -103,6 +104,75 @@ impl Int8 for Avx512 {
     }
 }
 
+impl Dot for Avx512 {
+    type Bytes = __m512i;
+    type Partial = __m512i;
+    type Ints = __m512i;
+
+    // The instruction takes one operand without sign.
+    const SIGNED: bool = false;
+
+    fn chain(_bits: usize) -> usize {
+        8
+    }
+
+    intrinsics! {
+        fn zero_bytes() -> __m512i = _mm512_setzero_si512();
+        fn field(a: __m512i, right: u32, mask: u8) -> __m512i = _mm512_and_si512(
+            _mm512_srl_epi16(a, _mm_cvtsi32_si128(right as i32)), _mm512_set1_epi8(mask as i8));
+        fn field_left(a: __m512i, left: u32, mask: u8) -> __m512i = _mm512_and_si512(
+            _mm512_sll_epi16(a, _mm_cvtsi32_si128(left as i32)), _mm512_set1_epi8(mask as i8));
+        fn or(a: __m512i, b: __m512i) -> __m512i = _mm512_or_si512(a, b);
+        fn eight(a: __m512i) -> __m512i = a;
+        fn begin() -> __m512i = _mm512_setzero_si512();
+        fn dot(sum: __m512i, w: __m512i, x: __m512i, _bits: usize) -> __m512i =
+            _mm512_dpbusd_epi32(sum, w, x);
+        fn flush(sum: __m512i, partial: __m512i, _bits: usize) -> __m512i =
+            _mm512_add_epi32(sum, partial);
+        fn ints(x: i32) -> __m512i = _mm512_set1_epi32(x);
+        fn ints_field(a: __m512i, right: u32, mask: i32) -> __m512i = _mm512_and_si512(
+            _mm512_srl_epi32(a, _mm_cvtsi32_si128(right as i32)), _mm512_set1_epi32(mask));
+        fn ints_join(a: __m512i, b: __m512i, left: u32) -> __m512i = _mm512_or_si512(
+            a, _mm512_sll_epi32(b, _mm_cvtsi32_si128(left as i32)));
+        fn to_f32(a: __m512i) -> __m512 = _mm512_cvtepi32_ps(a);
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(self, from: *const u8) -> __m512i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, a: __m512i, to: *mut u8) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_storeu_si512(to.cast(), a) }
+    }
+    #[inline(always)]
+    unsafe fn four(self, from: *const i8) -> __m512i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn ints_u8(self, from: *const u8) -> __m512i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn ints_i8(self, from: *const u8) -> __m512i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, a: __m512, to: *mut i8) -> __m512 {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe {
+            let whole = _mm512_cvtps_epi32(a);
+            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(whole));
+            _mm512_cvtepi32_ps(whole)
+        }
+    }
+}
+
 kernel_table! {
     name: "avx512",
     features: [
@@ -117,5 +187,6 @@ kernel_table! {
     direct_rows: 6,
     packed_rows: 6,
     attention: [6, 4, 1],
+    panels: [4, 6, 2],
     peak: 16,
 }

@@ -7,6 +7,8 @@
 /// - `simd`: the vector type, and how its value is made inside such a function;
 /// - `direct_rows`, `packed_rows`: rows of a tile, see `generic::direct` and `generic::packed`;
 /// - `attention`: rows, accumulators per row, and vectors in a panel, see `generic::attention`;
+/// - `panels`: rows that are multiplied with a panel at once, and rows and panels of a tile of many,
+///   see `generic::panels`;
 /// - `peak`: independent accumulators that keep the multiply-add units busy, of floats and of integers.
 macro_rules! kernel_table {
     (
@@ -17,12 +19,15 @@ macro_rules! kernel_table {
         direct_rows: $direct_rows:literal,
         packed_rows: $rows:literal,
         attention: [$attention_rows:literal, $wide:literal, $narrow:literal],
+        panels: [$few:literal, $many:literal, $together:literal],
         peak: $peak:literal,
     ) => {
         pub(super) static TABLE: $crate::kernels::Kernels = {
+            use std::ops::Range;
+
             use $crate::kernels::generic::*;
             use $crate::kernels::simd::{Bf16, F16, F32, Simd};
-            use $crate::kernels::{Kernels, Linear, Tile};
+            use $crate::kernels::{Kernels, Linear, PanelLinear, PanelLinears, Tile};
 
             compile! { $enable $token;
                 fn direct_f32(a: &direct::Direct) = direct::direct::<$simd, F32, $direct_rows>;
@@ -31,6 +36,38 @@ macro_rules! kernel_table {
                 fn packed_f32(a: &packed::Packed, panels: &mut [f32]) = packed::packed::<$simd, F32, $rows>;
                 fn packed_f16(a: &packed::Packed, panels: &mut [f32]) = packed::packed::<$simd, F16, $rows>;
                 fn packed_bf16(a: &packed::Packed, panels: &mut [f32]) = packed::packed::<$simd, Bf16, $rows>;
+                fn few_q8_0(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q8_0, $few>;
+                fn many_q8_0(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q8_0, $many, $together>;
+                fn few_q4_0(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q4_0, $few>;
+                fn many_q4_0(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q4_0, $many, $together>;
+                fn few_q4_1(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q4_1, $few>;
+                fn many_q4_1(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q4_1, $many, $together>;
+                fn few_q5_0(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q5_0, $few>;
+                fn many_q5_0(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q5_0, $many, $together>;
+                fn few_q5_1(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q5_1, $few>;
+                fn many_q5_1(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q5_1, $many, $together>;
+                fn few_q2_k(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q2K, $few>;
+                fn many_q2_k(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q2K, $many, $together>;
+                fn few_q3_k(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q3K, $few>;
+                fn many_q3_k(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q3K, $many, $together>;
+                fn few_q4_k(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q4K, $few>;
+                fn many_q4_k(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q4K, $many, $together>;
+                fn few_q5_k(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q5K, $few>;
+                fn many_q5_k(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q5K, $many, $together>;
+                fn few_q6_k(a: &panels::Panels, x: quantise::Levels) = panels::few::<$simd, weights::Q6K, $few>;
+                fn many_q6_k(a: &panels::Panels, x: quantise::Tiles, tiles: Range<usize>, strip: &mut [f32]) =
+                    panels::many::<$simd, weights::Q6K, $many, $together>;
+                fn quantise(x: &[f32], row: &mut quantise::Row) = quantise::quantise::<$simd>;
+
                 fn pack_rows(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]) =
                     packed::pack_rows::<$simd, $rows>;
 
@@ -64,12 +101,26 @@ macro_rules! kernel_table {
                     lanes: <$simd as Simd>::LANES,
                     rows: $rows,
                     attention_rows: $attention_rows,
+                    panel_rows: $many,
                     peak_operations: 2 * $peak * <$simd as Simd>::LANES,
                     int8_operations: 2 * $peak * <$simd as peak::Int8>::PRODUCTS,
                 },
                 f32: Linear { direct: direct_f32, packed: packed_f32 },
                 f16: Linear { direct: direct_f16, packed: packed_f16 },
                 bf16: Linear { direct: direct_bf16, packed: packed_bf16 },
+                panels: PanelLinears {
+                    q8_0: PanelLinear { few: few_q8_0, many: many_q8_0 },
+                    q4_0: PanelLinear { few: few_q4_0, many: many_q4_0 },
+                    q4_1: PanelLinear { few: few_q4_1, many: many_q4_1 },
+                    q5_0: PanelLinear { few: few_q5_0, many: many_q5_0 },
+                    q5_1: PanelLinear { few: few_q5_1, many: many_q5_1 },
+                    q2_k: PanelLinear { few: few_q2_k, many: many_q2_k },
+                    q3_k: PanelLinear { few: few_q3_k, many: many_q3_k },
+                    q4_k: PanelLinear { few: few_q4_k, many: many_q4_k },
+                    q5_k: PanelLinear { few: few_q5_k, many: many_q5_k },
+                    q6_k: PanelLinear { few: few_q6_k, many: many_q6_k },
+                },
+                quantise,
                 pack_rows,
                 attention,
                 rotary,
@@ -123,6 +174,7 @@ macro_rules! compile_one {
 macro_rules! intrinsics {
     ($(fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty = $body:expr;)*) => {
         $(#[inline(always)]
+        #[allow(unused_unsafe, reason = "some need no instruction")]
         fn $name(self, $($argument: $type),*) -> $result {
             // SAFETY: the value of `self` proves that the machine has the instructions.
             unsafe { $body }

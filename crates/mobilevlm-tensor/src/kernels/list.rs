@@ -121,14 +121,20 @@ impl Kernels {
     /// functions' names, as docs/kernel-names.md explains them.
     fn functions(&self) -> Vec<(&'static str, Option<Format>, usize)> {
         let mut all = Vec::new();
-        // Blocks are decoded and then multiplied as `f32`.
-        let stored = |format: &Format| format.block() == 1;
-        for format in Format::ALL.into_iter().filter(stored) {
-            let linear = self.linear(format);
-            all.push(("direct", Some(format), linear.direct as usize));
-            all.push(("packed", Some(format), linear.packed as usize));
+        for format in Format::ALL {
+            // Blocks are multiplied in integers, out of panels.
+            if format.block() > 1 {
+                let linear = self.panel_linear(format);
+                all.push(("few", Some(format), linear.few as usize));
+                all.push(("many", Some(format), linear.many as usize));
+            } else {
+                let linear = self.linear(format);
+                all.push(("direct", Some(format), linear.direct as usize));
+                all.push(("packed", Some(format), linear.packed as usize));
+            }
         }
         all.extend([
+            ("quantise", None, self.quantise as usize),
             ("pack_rows", None, self.pack_rows as usize),
             ("attention", None, self.attention as usize),
             ("rotary", None, self.rotary as usize),

@@ -13,6 +13,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod choose;
+mod dot;
 pub(crate) mod generic;
 mod list;
 #[cfg(target_arch = "aarch64")]
@@ -23,10 +24,14 @@ mod simd;
 pub use choose::KernelError;
 pub use list::{Cell, Origin, Table, tables};
 
+use std::ops::Range;
+
 use crate::Format;
 use generic::attention::Attention;
 use generic::direct::Direct;
 use generic::packed::Packed;
+use generic::panels::Panels;
+use generic::quantise::{Levels, Row, Tiles};
 
 /// A table of functions for one instruction set.
 ///
@@ -42,6 +47,8 @@ pub struct Kernels {
     f32: Linear,
     f16: Linear,
     bf16: Linear,
+    panels: PanelLinears,
+    quantise: unsafe fn(x: &[f32], row: &mut Row),
     pack_rows: unsafe fn(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]),
 
     attention: unsafe fn(&Attention, scratch: &mut [f32]),
@@ -75,6 +82,29 @@ struct Linear {
     packed: unsafe fn(&Packed, panels: &mut [f32]),
 }
 
+/// The linear layer in integers for panels of one format.
+#[derive(Clone, Copy)]
+struct PanelLinear {
+    /// Few rows, weights read from where they are stored.
+    few: unsafe fn(&Panels, Levels),
+    /// Many rows; the last argument is scratch for weights.
+    many: unsafe fn(&Panels, Tiles, Range<usize>, strip: &mut [f32]),
+}
+
+/// One for each format that has panels.
+struct PanelLinears {
+    q8_0: PanelLinear,
+    q4_0: PanelLinear,
+    q4_1: PanelLinear,
+    q5_0: PanelLinear,
+    q5_1: PanelLinear,
+    q2_k: PanelLinear,
+    q3_k: PanelLinear,
+    q4_k: PanelLinear,
+    q5_k: PanelLinear,
+    q6_k: PanelLinear,
+}
+
 /// A feature of a machine, and whether this one has it.
 struct Feature {
     name: &'static str,
@@ -88,6 +118,8 @@ pub(crate) struct Tile {
     pub(crate) lanes: usize,
     /// Rows of `x` in a tile of the packed product.
     pub(crate) rows: usize,
+    /// Rows of `x` in a tile of a product with panels.
+    pub(crate) panel_rows: usize,
     /// Rows that attention computes at once.
     pub(crate) attention_rows: usize,
     /// Operations, a multiplication or an addition each, in a round of `peak`.
@@ -136,6 +168,48 @@ impl Kernels {
         unsafe { (self.linear(format).packed)(a, panels) }
     }
 
+    fn panel_linear(&self, format: Format) -> PanelLinear {
+        let panels = &self.panels;
+        match format {
+            Format::Q8_0 => panels.q8_0,
+            Format::Q4_0 => panels.q4_0,
+            Format::Q4_1 => panels.q4_1,
+            Format::Q5_0 => panels.q5_0,
+            Format::Q5_1 => panels.q5_1,
+            Format::Q2K => panels.q2_k,
+            Format::Q3K => panels.q3_k,
+            Format::Q4K => panels.q4_k,
+            Format::Q5K => panels.q5_k,
+            Format::Q6K => panels.q6_k,
+            _ => unreachable!("{} has no panels", format.name()),
+        }
+    }
+
+    /// See [`generic::panels::few`].
+    ///
+    /// # Safety
+    /// The promise of [`few`](generic::panels::few).
+    pub(crate) unsafe fn few(&self, format: Format, a: &Panels, x: Levels) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.panel_linear(format).few)(a, x) }
+    }
+
+    /// See [`generic::panels::many`].
+    ///
+    /// # Safety
+    /// The promise of [`many`](generic::panels::many).
+    pub(crate) unsafe fn many(
+        &self,
+        format: Format,
+        a: &Panels,
+        x: Tiles,
+        tiles: Range<usize>,
+        strip: &mut [f32],
+    ) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.panel_linear(format).many)(a, x, tiles, strip) }
+    }
+
     /// See [`generic::attention`].
     ///
     /// # Safety
@@ -159,6 +233,7 @@ macro_rules! safe_functions {
 }
 
 safe_functions! {
+    quantise(x: &[f32], row: &mut Row);
     pack_rows(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]);
     rotary(row: &mut [f32], cos: &[f32], sin: &[f32]);
     rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]);

@@ -2,6 +2,7 @@
 
 use std::arch::aarch64::*;
 
+use super::dot::Dot;
 use super::generic::peak::Int8;
 use super::simd::Simd;
 
@@ -89,6 +90,86 @@ impl Int8 for Neon {
     }
 }
 
+impl Dot for Neon {
+    type Bytes = int8x16_t;
+    type Partial = int32x4_t;
+    type Ints = int32x4_t;
+
+    const SIGNED: bool = true;
+
+    fn chain(_bits: usize) -> usize {
+        8
+    }
+
+    intrinsics! {
+        fn zero_bytes() -> int8x16_t = vdupq_n_s8(0);
+        fn field(a: int8x16_t, right: u32, mask: u8) -> int8x16_t = vreinterpretq_s8_u8(vandq_u8(
+            vshlq_u8(vreinterpretq_u8_s8(a), vdupq_n_s8(-(right as i8))), vdupq_n_u8(mask)));
+        fn field_left(a: int8x16_t, left: u32, mask: u8) -> int8x16_t = vreinterpretq_s8_u8(vandq_u8(
+            vshlq_u8(vreinterpretq_u8_s8(a), vdupq_n_s8(left as i8)), vdupq_n_u8(mask)));
+        fn or(a: int8x16_t, b: int8x16_t) -> int8x16_t = vorrq_s8(a, b);
+        fn eight(a: int8x16_t) -> int8x16_t = veorq_s8(a, vdupq_n_s8(-128));
+        fn begin() -> int32x4_t = vdupq_n_s32(0);
+        fn dot(sum: int32x4_t, w: int8x16_t, x: int8x16_t, _bits: usize) -> int32x4_t = {
+            // Two products of at most 128 · 127 fit 16 bits.
+            let low = vmull_s8(vget_low_s8(w), vget_low_s8(x));
+            vpadalq_s16(sum, vpaddq_s16(low, vmull_high_s8(w, x)))
+        };
+        fn flush(sum: int32x4_t, partial: int32x4_t, _bits: usize) -> int32x4_t =
+            vaddq_s32(sum, partial);
+        fn ints(x: i32) -> int32x4_t = vdupq_n_s32(x);
+        fn ints_field(a: int32x4_t, right: u32, mask: i32) -> int32x4_t = vandq_s32(
+            vshlq_s32(a, vdupq_n_s32(-(right as i32))), vdupq_n_s32(mask));
+        fn ints_join(a: int32x4_t, b: int32x4_t, left: u32) -> int32x4_t = vorrq_s32(
+            a, vshlq_s32(b, vdupq_n_s32(left as i32)));
+        fn to_f32(a: int32x4_t) -> float32x4_t = vcvtq_f32_s32(a);
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(self, from: *const u8) -> int8x16_t {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { vld1q_s8(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, a: int8x16_t, to: *mut u8) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe { vst1q_s8(to.cast(), a) }
+    }
+    #[inline(always)]
+    unsafe fn four(self, from: *const i8) -> int8x16_t {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { vreinterpretq_s8_s32(vdupq_n_s32(from.cast::<i32>().read_unaligned())) }
+    }
+    #[inline(always)]
+    unsafe fn ints_u8(self, from: *const u8) -> int32x4_t {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe {
+            let four = vreinterpret_u8_u32(vdup_n_u32(from.cast::<u32>().read_unaligned()));
+            vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(four))))
+        }
+    }
+    #[inline(always)]
+    unsafe fn ints_i8(self, from: *const u8) -> int32x4_t {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe {
+            let four = vreinterpret_s8_u32(vdup_n_u32(from.cast::<u32>().read_unaligned()));
+            vmovl_s16(vget_low_s16(vmovl_s8(four)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, a: float32x4_t, to: *mut i8) -> float32x4_t {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe {
+            let whole = vcvtnq_s32_f32(a);
+            let words = vmovn_s32(whole);
+            let bytes = vmovn_s16(vcombine_s16(words, words));
+            to.cast::<u32>()
+                .write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_s8(bytes)));
+            vcvtq_f32_s32(whole)
+        }
+    }
+}
+
 // Registers, of 32: a tile of the linear layer takes 6 · 4 sums, 6 rows and a weight; attention
 // 6 · 4 sums, 4 vectors and a factor. The compiler keeps both inner loops free of spills. 24 sums
 // are more than the 16 that four multiply-add units of latency 4 have under way.
@@ -100,5 +181,6 @@ kernel_table! {
     direct_rows: 4,
     packed_rows: 6,
     attention: [6, 4, 4],
+    panels: [2, 3, 1],
     peak: 24,
 }

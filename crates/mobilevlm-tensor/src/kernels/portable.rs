@@ -1,6 +1,7 @@
 //! The table `portable`: plain Rust, for any machine. Vectors are arrays of four numbers, which
 //! compilers turn into the 128-bit registers that every 64-bit machine has.
 
+use super::dot::Dot;
 use super::generic::peak::Int8;
 use super::simd::Simd;
 use crate::format::{bf16_to_f32, f16_to_f32};
@@ -144,6 +145,139 @@ impl Int8 for Portable {
     }
 }
 
+/// Sixteen bytes: four of each of four rows.
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+pub(crate) struct Bytes([u8; 16]);
+
+impl Bytes {
+    #[inline(always)]
+    fn map(mut self, f: impl Fn(u8) -> u8) -> Bytes {
+        for byte in &mut self.0 {
+            *byte = f(*byte);
+        }
+        self
+    }
+}
+
+impl Dot for Portable {
+    type Bytes = Bytes;
+    type Partial = [i32; 4];
+    type Ints = [i32; 4];
+
+    const SIGNED: bool = true;
+
+    fn chain(_bits: usize) -> usize {
+        8
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(self, from: *const u8) -> Bytes {
+        // SAFETY: readable by the caller's promise.
+        Bytes(unsafe { from.cast::<[u8; 16]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, a: Bytes, to: *mut u8) {
+        // SAFETY: writable by the caller's promise.
+        unsafe { to.cast::<[u8; 16]>().write_unaligned(a.0) }
+    }
+    #[inline(always)]
+    unsafe fn four(self, from: *const i8) -> Bytes {
+        // SAFETY: readable by the caller's promise.
+        let [a, b, c, d] = unsafe { from.cast::<[u8; 4]>().read_unaligned() };
+        Bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d])
+    }
+    #[inline(always)]
+    fn zero_bytes(self) -> Bytes {
+        Bytes([0; 16])
+    }
+    #[inline(always)]
+    fn field(self, a: Bytes, right: u32, mask: u8) -> Bytes {
+        a.map(|byte| byte >> right & mask)
+    }
+    #[inline(always)]
+    fn field_left(self, a: Bytes, left: u32, mask: u8) -> Bytes {
+        a.map(|byte| byte << left & mask)
+    }
+    #[inline(always)]
+    fn or(self, mut a: Bytes, b: Bytes) -> Bytes {
+        for (a, b) in a.0.iter_mut().zip(b.0) {
+            *a |= b;
+        }
+        a
+    }
+    #[inline(always)]
+    fn eight(self, a: Bytes) -> Bytes {
+        a.map(|byte| byte ^ 0x80)
+    }
+
+    #[inline(always)]
+    fn begin(self) -> [i32; 4] {
+        [0; 4]
+    }
+    #[inline(always)]
+    fn dot(self, mut sum: [i32; 4], w: Bytes, x: Bytes, _bits: usize) -> [i32; 4] {
+        for (at, (w, x)) in w.0.into_iter().zip(x.0).enumerate() {
+            sum[at / 4] += i32::from(w as i8) * i32::from(x as i8);
+        }
+        sum
+    }
+    #[inline(always)]
+    fn flush(self, mut sum: [i32; 4], partial: [i32; 4], _bits: usize) -> [i32; 4] {
+        for (sum, partial) in sum.iter_mut().zip(partial) {
+            *sum += partial;
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn ints(self, x: i32) -> [i32; 4] {
+        [x; 4]
+    }
+    #[inline(always)]
+    unsafe fn ints_u8(self, from: *const u8) -> [i32; 4] {
+        // SAFETY: readable by the caller's promise.
+        let [a, b, c, d] = unsafe { from.cast::<[u8; 4]>().read_unaligned() };
+        [a.into(), b.into(), c.into(), d.into()]
+    }
+    #[inline(always)]
+    unsafe fn ints_i8(self, from: *const u8) -> [i32; 4] {
+        // SAFETY: readable by the caller's promise.
+        let [a, b, c, d] = unsafe { from.cast::<[i8; 4]>().read_unaligned() };
+        [a.into(), b.into(), c.into(), d.into()]
+    }
+    #[inline(always)]
+    fn ints_field(self, mut a: [i32; 4], right: u32, mask: i32) -> [i32; 4] {
+        for a in &mut a {
+            *a = *a >> right & mask;
+        }
+        a
+    }
+    #[inline(always)]
+    fn ints_join(self, mut a: [i32; 4], b: [i32; 4], left: u32) -> [i32; 4] {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a |= b << left;
+        }
+        a
+    }
+    #[inline(always)]
+    fn to_f32(self, [a, b, c, d]: [i32; 4]) -> Four {
+        Four([a as f32, b as f32, c as f32, d as f32])
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, a: Four, to: *mut i8) -> Four {
+        // Adding and taking away 1.5 · 2^23 leaves no place for a fraction.
+        const WHOLE: f32 = 12_582_912.0;
+        let mut whole = a;
+        for (at, whole) in whole.0.iter_mut().enumerate() {
+            *whole = (*whole + WHOLE) - WHOLE;
+            // SAFETY: writable for four bytes by the caller's promise.
+            unsafe { *to.add(at) = *whole as i8 };
+        }
+        whole
+    }
+}
+
 kernel_table! {
     name: "portable",
     features: [],
@@ -152,5 +286,6 @@ kernel_table! {
     direct_rows: 2,
     packed_rows: 2,
     attention: [2, 4, 4],
+    panels: [1, 2, 1],
     peak: 12,
 }

@@ -5,7 +5,9 @@ use crate::kernels::generic::direct::{BLOCK, COLUMNS, Direct};
 use crate::kernels::generic::packed::{Packed, STRIP_NUMBERS, padded};
 use crate::parallel::Parts;
 use crate::scratch::{FLOATS, with_scratch};
-use crate::{Compute, Format, Matrix};
+use crate::{Arithmetic, Compute, Format, Matrix};
+
+use super::panels;
 
 /// Up to so many rows are multiplied without packing. In cache, on one core of a Zen 4: 24 rows reach
 /// 94 % of the AVX-512 peak directly and 80 % packed, with AVX2 76 % and 74 %.
@@ -48,6 +50,30 @@ pub fn linear_add(compute: &Compute, x: &[f32], w: &Matrix, bias: Option<&[f32]>
     run(compute, x, w, bias, y, true);
 }
 
+/// One of several linear layers with the same input: y = x · wᵀ + bias.
+pub struct Linear<'a> {
+    /// `[n, k]` in any format.
+    pub w: &'a Matrix,
+    /// `[n]`.
+    pub bias: Option<&'a [f32]>,
+    /// `[m, n]`.
+    pub y: &'a mut [f32],
+}
+
+/// Several layers of the same `x`, `[m, k]`, which is brought into integers only once.
+///
+/// # Panics
+/// If the lengths do not fit a layer's `w`.
+pub fn linears(compute: &Compute, x: &[f32], layers: &mut [Linear]) {
+    let fast = compute.arithmetic() == Arithmetic::Fast;
+    if fast && layers.iter().all(|layer| layer.w.is_interleaved()) {
+        return panels::run(compute, x, layers, false);
+    }
+    for layer in layers {
+        linear(compute, x, layer.w, layer.bias, layer.y);
+    }
+}
+
 fn run(
     compute: &Compute,
     x: &[f32],
@@ -81,6 +107,10 @@ fn run(
         "x has {} elements, expected {m} rows of {k}",
         x.len()
     );
+    if w.is_interleaved() && compute.arithmetic() == Arithmetic::Fast {
+        let mut job = Linear { w, bias, y };
+        return panels::run(compute, x, std::slice::from_mut(&mut job), accumulate);
+    }
     let call = Call {
         x,
         w,

@@ -8,11 +8,12 @@ mod attention;
 mod convolution;
 mod linear;
 mod norm;
+mod panels;
 mod rotary;
 
 pub use activation::{add, gelu, hard_sigmoid, hard_swish, quick_gelu, relu, silu_mul};
 pub use attention::{KeyValues, Visible, attention};
 pub use convolution::{adaptive_mean, depthwise3x3};
-pub use linear::{linear, linear_add};
+pub use linear::{Linear, linear, linear_add, linears};
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::{Rotary, rotary};

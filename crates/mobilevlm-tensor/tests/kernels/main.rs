@@ -9,6 +9,7 @@ mod elementwise;
 mod grid;
 mod linear;
 mod norm;
+mod panels;
 mod rotary;
 mod support;
 
@@ -21,6 +22,9 @@ fn check(cell: &Cell, compute: &Compute, differences: &mut Differences) {
     match (cell.operation, cell.format) {
         ("direct", Some(format)) => linear::few_rows(compute, format, differences),
         ("packed", Some(format)) => linear::many_rows(compute, format, differences),
+        ("few", Some(format)) => panels::few(compute, format, differences),
+        ("many", Some(format)) => panels::many(compute, format, differences),
+        ("quantise", None) => panels::quantise(compute, differences),
         ("pack_rows", None) => linear::packing(compute, differences),
         ("attention", None) => attention::check(compute, differences),
         ("rotary", None) => rotary::check(compute, differences),

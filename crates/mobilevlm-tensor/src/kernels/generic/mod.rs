@@ -16,5 +16,8 @@ pub(crate) mod direct;
 mod exp;
 pub(crate) mod norm;
 pub(crate) mod packed;
+pub(crate) mod panels;
 pub(crate) mod peak;
+pub(crate) mod quantise;
 pub(crate) mod rotary;
+pub(crate) mod weights;

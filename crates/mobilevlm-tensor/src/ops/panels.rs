@@ -1,0 +1,307 @@
+//! Linear layers in integers: activations are quantised, weights come in panels.
+
+use super::linear::Linear;
+use crate::kernels::generic::panels::{Panels, STRIP_NUMBERS};
+use crate::kernels::generic::quantise::{BLOCK, Levels, Row, Tiles};
+use crate::panel::{GROUP, ROWS};
+use crate::parallel::Parts;
+use crate::scratch::{FLOATS, with_scratch};
+use crate::{Compute, Matrix};
+
+/// Up to so many rows are multiplied with weights where they are stored.
+const FEW_ROWS: usize = 8;
+
+/// Weight bytes that a task of few rows reads.
+const FEW_BYTES: usize = 256 * 1024;
+
+/// Rows of `x` that a task of many rows takes, about: the block of 512 levels of 144 rows is 72 KiB.
+const MANY_ROWS: usize = 144;
+
+/// Panels that a task of many rows takes at most, and of which it takes a multiple.
+const MANY_PANELS: std::ops::RangeInclusive<usize> = 2..=16;
+
+/// Tasks that each thread should find, so that one more or less makes little difference.
+const TASKS_PER_THREAD: usize = 8;
+
+/// The layers `layers` of the rows `x`; with `accumulate`, added to what `y` holds.
+///
+/// # Panics
+/// If the lengths do not fit a layer's `w`.
+pub(super) fn run(compute: &Compute, x: &[f32], layers: &mut [Linear], accumulate: bool) {
+    let Some(k) = layers.first().map(|layer| layer.w.columns()) else {
+        return;
+    };
+    let m = x.len().checked_div(k).unwrap_or(0);
+    for Linear { w, bias, y } in layers.iter() {
+        let n = w.rows();
+        assert!(
+            x.len() == m * w.columns() && y.len() == m * n,
+            "x has {} elements and y {}, expected rows of {} and of {n}",
+            x.len(),
+            y.len(),
+            w.columns(),
+        );
+        if let Some(bias) = bias {
+            let found = bias.len();
+            assert_eq!(found, n, "bias has {found} elements, the weight {n} rows");
+        }
+    }
+    if m == 0 {
+        return;
+    }
+    if m <= FEW_ROWS {
+        with_scratch(row_numbers(m, k), |scratch| {
+            let mut rows = Rows::new(scratch, m, k);
+            // Some microseconds: less than waking another thread.
+            for i in 0..m {
+                compute
+                    .kernels()
+                    .quantise(&x[i * k..(i + 1) * k], &mut rows.row(i));
+            }
+            few(compute, rows.levels(), m, layers, accumulate);
+        });
+        return;
+    }
+    let tile = compute.kernels().tile().panel_rows;
+    let tiles = m.div_ceil(tile);
+    let levels = (tiles * tile * k / 4).next_multiple_of(FLOATS);
+    let scales = (tiles * tile * 4 * (k / GROUP)).next_multiple_of(FLOATS);
+    let each = STRIP_NUMBERS.max(row_numbers(tile, k));
+    let threads = compute.pool().threads();
+    with_scratch(levels + scales + threads * each, |scratch| {
+        let (levels, rest) = scratch.split_at_mut(levels);
+        let (scales, strips) = rest.split_at_mut(scales);
+        quantise_tiles(compute, x, k, levels, scales, strips);
+        let x = Tiles {
+            levels: bytes(levels),
+            scales,
+            tiles,
+        };
+        many(compute, x, m, layers, accumulate, strips);
+    });
+}
+
+/// Four levels in the place of a number.
+fn bytes(numbers: &[f32]) -> &[i8] {
+    // SAFETY: any bytes are levels, and they need no alignment.
+    unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), 4 * numbers.len()) }
+}
+
+/// Numbers that `m` rows of `k` take in integers: levels, scales, and two kinds of sums.
+fn row_numbers(m: usize, k: usize) -> usize {
+    (m * k / 4 + 4 * m * k / GROUP).next_multiple_of(FLOATS)
+}
+
+/// Rows in integers, one after the other.
+struct Rows<'a> {
+    k: usize,
+    levels: &'a mut [f32],
+    scales: &'a mut [f32],
+    sums32: &'a mut [f32],
+    sums16: &'a mut [f32],
+}
+
+impl<'a> Rows<'a> {
+    /// `m` rows of `k` numbers in at least [`row_numbers`].
+    fn new(scratch: &'a mut [f32], m: usize, k: usize) -> Rows<'a> {
+        let (levels, rest) = scratch.split_at_mut(m * k / 4);
+        let (scales, rest) = rest.split_at_mut(m * k / GROUP);
+        let (sums32, rest) = rest.split_at_mut(m * k / GROUP);
+        Rows {
+            k,
+            levels,
+            scales,
+            sums32,
+            sums16: &mut rest[..2 * m * k / GROUP],
+        }
+    }
+
+    fn row(&mut self, i: usize) -> Row<'_> {
+        let (k, groups) = (self.k, self.k / GROUP);
+        let levels = &mut self.levels[i * k / 4..(i + 1) * k / 4];
+        Row {
+            // SAFETY: the same bytes, borrowed in the place of the numbers; any bytes are numbers.
+            levels: unsafe { std::slice::from_raw_parts_mut(levels.as_mut_ptr().cast(), k) },
+            scales: &mut self.scales[i * groups..(i + 1) * groups],
+            sums32: &mut self.sums32[i * groups..(i + 1) * groups],
+            sums16: &mut self.sums16[2 * i * groups..2 * (i + 1) * groups],
+        }
+    }
+
+    fn levels(&self) -> Levels<'_> {
+        Levels {
+            levels: bytes(self.levels),
+            scales: self.scales,
+            sums32: self.sums32,
+            sums16: self.sums16,
+        }
+    }
+}
+
+/// Fills the arrays of [`Tiles`]: each task quantises the rows of a tile and moves them there.
+/// `strips` is scratch of [`row_numbers`] of a tile for each thread.
+fn quantise_tiles(
+    compute: &Compute,
+    x: &[f32],
+    k: usize,
+    levels: &mut [f32],
+    scales: &mut [f32],
+    strips: &mut [f32],
+) {
+    let (kernels, pool) = (compute.kernels(), compute.pool());
+    let rows = kernels.tile().panel_rows;
+    let (m, groups) = (x.len() / k, k / GROUP);
+    let tiles = m.div_ceil(rows);
+    let each = strips.len() / pool.threads();
+    let (levels, scales) = (Parts::new(levels), Parts::new(scales));
+    let strips = Parts::new(strips);
+    pool.run_on(tiles, &|tile, thread| {
+        // SAFETY: this thread's own part, since thread numbers differ.
+        let strip = unsafe { strips.part(thread * each, each) };
+        let count = rows.min(m - tile * rows);
+        let mut quantised = Rows::new(strip, rows, k);
+        quantised.levels.fill(0.0);
+        quantised.scales.fill(0.0);
+        quantised.sums32.fill(0.0);
+        quantised.sums16.fill(0.0);
+        for r in 0..count {
+            let i = tile * rows + r;
+            kernels.quantise(&x[i * k..(i + 1) * k], &mut quantised.row(r));
+        }
+        for first in (0..k).step_by(BLOCK) {
+            let length = BLOCK.min(k - first);
+            let start = (tiles * first + tile * length) * rows / 4;
+            // SAFETY: blocks follow each other, and in a block tiles do; each is written once.
+            let out = unsafe { levels.part(start, rows * length / 4) };
+            for (quad, out) in out.chunks_exact_mut(rows).enumerate() {
+                for (r, out) in out.iter_mut().enumerate() {
+                    *out = quantised.levels[(r * k + first) / 4 + quad];
+                }
+            }
+        }
+        // SAFETY: the tile's own scales.
+        let out = unsafe { scales.part(tile * groups * 4 * rows, groups * 4 * rows) };
+        for (group, out) in out.chunks_exact_mut(4 * rows).enumerate() {
+            for r in 0..rows {
+                let at = r * groups + group;
+                out[r] = quantised.scales[at];
+                out[rows + r] = quantised.sums32[at];
+                out[2 * rows + r] = quantised.sums16[2 * at];
+                out[3 * rows + r] = quantised.sums16[2 * at + 1];
+            }
+        }
+    });
+}
+
+/// Where the tasks of several layers begin: the layer of a task, and its number in it.
+fn find(counts: &[usize], mut task: usize) -> (usize, usize) {
+    let mut layer = 0;
+    while task >= counts[layer] {
+        task -= counts[layer];
+        layer += 1;
+    }
+    (layer, task)
+}
+
+/// The most layers that are computed together.
+const MOST_LAYERS: usize = 4;
+
+/// Each task takes some panels of one layer and all rows.
+fn few(compute: &Compute, x: Levels, m: usize, layers: &mut [Linear], accumulate: bool) {
+    for layers in layers.chunks_mut(MOST_LAYERS) {
+        let mut counts = [0; MOST_LAYERS];
+        let panels = |w: &Matrix| (FEW_BYTES / (ROWS * w.row_bytes()).max(1)).max(1);
+        for (count, layer) in counts.iter_mut().zip(&*layers) {
+            *count = layer.w.rows().div_ceil(ROWS).div_ceil(panels(layer.w));
+        }
+        let outputs = outputs(layers);
+        compute.pool().run(counts.iter().sum(), &|task| {
+            let (layer, task) = find(&counts, task);
+            let Linear { w, bias, .. } = &layers[layer];
+            let each = panels(w) * ROWS;
+            let columns = task * each..((task + 1) * each).min(w.rows());
+            let part = part(m, w, *bias, columns, accumulate, outputs[layer]);
+            // SAFETY: these columns of all rows are this task's.
+            unsafe { compute.kernels().few(w.format(), &part, x) };
+        });
+    }
+}
+
+/// Each task takes a rectangle of one layer's outputs.
+fn many(
+    compute: &Compute,
+    x: Tiles,
+    m: usize,
+    layers: &mut [Linear],
+    accumulate: bool,
+    strips: &mut [f32],
+) {
+    let (kernels, pool) = (compute.kernels(), compute.pool());
+    let each_strip = strips.len() / pool.threads();
+    let strips = Parts::new(strips);
+    let row_groups = m.div_ceil(MANY_ROWS);
+    let group = x.tiles.div_ceil(row_groups);
+    for layers in layers.chunks_mut(MOST_LAYERS) {
+        let all: usize = layers.iter().map(|layer| layer.w.rows()).sum();
+        let wanted = (pool.threads() * TASKS_PER_THREAD).div_ceil(row_groups);
+        let (least, most) = MANY_PANELS.into_inner();
+        let panels = all.div_ceil(ROWS).div_ceil(wanted);
+        let each = panels.next_multiple_of(least).min(most) * ROWS;
+        let mut counts = [0; MOST_LAYERS];
+        for (count, layer) in counts.iter_mut().zip(&*layers) {
+            *count = layer.w.rows().div_ceil(each) * row_groups;
+        }
+        let outputs = outputs(layers);
+        pool.run_on(counts.iter().sum(), &|task, thread| {
+            let (layer, task) = find(&counts, task);
+            let Linear { w, bias, .. } = &layers[layer];
+            // Neighbouring tasks read the same weights.
+            let (column_group, row_group) = (task / row_groups, task % row_groups);
+            let columns = column_group * each..((column_group + 1) * each).min(w.rows());
+            let tiles = (row_group * group).min(x.tiles)..((row_group + 1) * group).min(x.tiles);
+            let part = part(m, w, *bias, columns, accumulate, outputs[layer]);
+            // SAFETY: this thread's own part, since thread numbers differ.
+            let strip = unsafe { strips.part(thread * each_strip, STRIP_NUMBERS) };
+            // SAFETY: the rectangle of these tiles and columns belongs to no other task.
+            unsafe { kernels.many(w.format(), &part, x, tiles, strip) };
+        });
+    }
+}
+
+/// A layer's `y`, of which tasks write different parts.
+#[derive(Clone, Copy)]
+struct Output(*mut f32);
+
+// SAFETY: a place to write to, handed to tasks that write different parts of it.
+unsafe impl Sync for Output {}
+
+fn outputs(layers: &mut [Linear]) -> [Output; MOST_LAYERS] {
+    let mut outputs = [Output(std::ptr::null_mut()); MOST_LAYERS];
+    for (output, layer) in outputs.iter_mut().zip(layers) {
+        *output = Output(layer.y.as_mut_ptr());
+    }
+    outputs
+}
+
+/// The weight rows `columns`, from a whole panel on, with `m` rows of `x`.
+fn part<'a>(
+    m: usize,
+    w: &'a Matrix,
+    bias: Option<&'a [f32]>,
+    columns: std::ops::Range<usize>,
+    accumulate: bool,
+    y: Output,
+) -> Panels<'a> {
+    let panel = ROWS * w.row_bytes();
+    let panels = columns.start / ROWS * panel..columns.end.div_ceil(ROWS) * panel;
+    Panels {
+        m,
+        w: &w.bytes()[panels],
+        n: columns.len(),
+        k: w.columns(),
+        bias: bias.map(|bias| &bias[columns.clone()]),
+        accumulate,
+        y: y.0.wrapping_add(columns.start),
+        stride: w.rows(),
+    }
+}
