@@ -6,7 +6,7 @@ use std::io;
 use std::process::ExitCode;
 
 use mobilevlm::hub::HubError;
-use mobilevlm_checkpoint::CheckpointError;
+use mobilevlm_checkpoint::{CheckpointError, ConvertError};
 
 /// Why a command did not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,9 @@ pub(crate) enum CliError {
     /// A checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A model cannot be converted.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] mobilevlm::Error),

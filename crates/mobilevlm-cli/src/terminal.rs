@@ -105,6 +105,55 @@ impl Download {
     }
 }
 
+/// How far some work has come; shown on a terminal where it takes longer than two seconds.
+pub(crate) struct Progress {
+    what: &'static str,
+    shown: bool,
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Terminal {
+    /// A bar for work that is called `what`, or nothing where nobody looks.
+    pub(crate) fn progress(&self, what: &'static str) -> Progress {
+        Progress {
+            what,
+            shown: !self.quiet && io::stderr().is_terminal(),
+            started: Instant::now(),
+            bar: None,
+        }
+    }
+}
+
+impl Progress {
+    /// Shows that `done` of `total` is done.
+    pub(crate) fn show(&mut self, done: u64, total: u64) {
+        if !self.shown || self.started.elapsed() < SHOW_AFTER {
+            return;
+        }
+        let (what, started) = (self.what, self.started);
+        let bar = self.bar.get_or_insert_with(|| {
+            let target = ProgressDrawTarget::stderr_with_hz(5);
+            let bar = ProgressBar::with_draw_target(Some(total), target)
+                .with_elapsed(started.elapsed())
+                .with_message(what);
+            let form = "{bar:30} {percent}%, {eta} left  {msg}";
+            bar.set_style(
+                ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar
+        });
+        bar.set_position(done);
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// A line that says what is being done, if it takes longer than two seconds; gone when dropped.
 pub(crate) struct Waiting(Option<ProgressBar>);
 

@@ -156,7 +156,8 @@ fn set_file_type(head: &mut Head, asked: Option<u32>, tensors: &[Stored<'_>]) {
     let most = matrices()
         .map(|tensor| tensor.dtype)
         .max_by_key(|&dtype| count(dtype));
-    if tensors.iter().any(|tensor| tensor.dtype.block() > 1) {
+    // `llama-quantize` writes it for every mix, converters for none.
+    if asked.is_some() || tensors.iter().any(|tensor| tensor.dtype.block() > 1) {
         head.set(keys::QUANTIZATION_VERSION, Setting::U32(2));
     }
     let number = match most {

@@ -1,5 +1,6 @@
 //! What can be typed: the verbs, their arguments, and the help. Nothing here is acted on.
 
+mod convert;
 mod groups;
 mod verify;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use convert::{Choice, ConvertArgs};
 pub(crate) use groups::{ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape};
 pub(crate) use verify::{VerifyArgs, What};
 
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Pull(PullArgs),
     /// Set the model that is used when none is named.
     Use(UseArgs),
+    /// Write a model as GGUF: quantised, in one file, or as the pair that llama.cpp loads.
+    Convert(ConvertArgs),
     /// Show what a model consists of and what is wrong with it.
     Inspect(InspectArgs),
     /// Show the tokens of a text.
