@@ -44,6 +44,15 @@ impl Linear {
         ops::linear(compute, x, &self.weight, self.bias.as_deref(), y);
     }
 
+    /// This layer as one of several with the same input, for [`ops::linears`].
+    pub(crate) fn with_output<'a>(&'a self, y: &'a mut [f32]) -> ops::Linear<'a> {
+        ops::Linear {
+            w: &self.weight,
+            bias: self.bias.as_deref(),
+            y,
+        }
+    }
+
     /// As [`Linear::forward`], added to what `y` holds: the residual connection.
     pub(crate) fn forward_add(&self, compute: &Compute, x: &[f32], y: &mut [f32]) {
         ops::linear_add(compute, x, &self.weight, self.bias.as_deref(), y);

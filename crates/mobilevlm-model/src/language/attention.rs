@@ -30,7 +30,8 @@ impl Attention {
         })
     }
 
-    /// Appends the keys and values of all rows of `pass` to layer `layer` of their caches.
+    /// Appends the keys and values of all rows of `pass` to layer `layer` of their caches, and
+    /// leaves their queries in the pass.
     pub(super) fn remember(
         &self,
         compute: &Compute,
@@ -42,10 +43,16 @@ impl Attention {
         let rows = pass.positions.len();
         let width = self.k_proj.outputs();
         let normed = &pass.buffers.normed[..pass.x.len()];
+        let query = &mut pass.buffers.query[..rows * self.q_proj.outputs()];
         let key = &mut pass.buffers.key[..rows * width];
         let value = &mut pass.buffers.value[..rows * width];
-        self.k_proj.forward(compute, normed, key);
-        self.v_proj.forward(compute, normed, value);
+        let layers = &mut [
+            self.q_proj.with_output(query),
+            self.k_proj.with_output(key),
+            self.v_proj.with_output(value),
+        ];
+        ops::linears(compute, normed, layers);
+        ops::rotary(compute, query, self.head_dim, rotary, &pass.positions);
         ops::rotary(compute, key, self.head_dim, rotary, &pass.positions);
 
         let mut start = 0;
@@ -57,23 +64,18 @@ impl Attention {
         }
     }
 
-    /// Adds the attention's output to the residual stream, for all rows of `pass`.
+    /// Adds the attention's output to the residual stream, for the rows that are still in `pass`.
     pub(super) fn forward_add(
         &self,
         compute: &Compute,
         layer: usize,
-        rotary: &Rotary,
         pass: &mut Pass,
         caches: &mut [Cache],
     ) {
         let rows = pass.positions.len();
         let width = self.q_proj.outputs();
-        let normed = &pass.buffers.normed[..pass.x.len()];
-        let query = &mut pass.buffers.query[..rows * width];
+        let query = &pass.buffers.query[..rows * width];
         let attended = &mut pass.buffers.attended[..rows * width];
-        self.q_proj.forward(compute, normed, query);
-        ops::rotary(compute, query, self.head_dim, rotary, &pass.positions);
-
         let mut start = 0;
         for segment in &pass.segments {
             let rows = start..start + segment.rows * width;
@@ -88,8 +90,9 @@ impl Attention {
         self.o_proj.forward_add(compute, attended, &mut pass.x);
     }
 
-    /// The linear layers: those that every row needs, and those that only rows with a reader need.
-    pub(super) fn linears(&self) -> ([&Linear; 2], [&Linear; 2]) {
-        ([&self.k_proj, &self.v_proj], [&self.q_proj, &self.o_proj])
+    /// The linear layers: those that every row goes through, and the one that only rows with a
+    /// reader do.
+    pub(super) fn linears(&self) -> ([&Linear; 3], [&Linear; 1]) {
+        ([&self.q_proj, &self.k_proj, &self.v_proj], [&self.o_proj])
     }
 }

@@ -46,18 +46,16 @@ impl Block {
             .remember(compute, layer, rotary, pass, caches);
     }
 
-    /// Second half: replaces the residual stream by the block's output. Needs `normed` as
-    /// [`Block::remember`] left it, for the rows that are still in the pass.
+    /// Second half: replaces the residual stream by the block's output, for the rows that are
+    /// still in the pass. Needs the queries that [`Block::remember`] left there.
     pub(super) fn forward(
         &self,
         compute: &Compute,
         layer: usize,
-        rotary: &Rotary,
         pass: &mut Pass,
         caches: &mut [Cache],
     ) {
-        self.self_attn
-            .forward_add(compute, layer, rotary, pass, caches);
+        self.self_attn.forward_add(compute, layer, pass, caches);
 
         let inner = pass.positions.len() * self.gate_proj.outputs();
         let normed = &mut pass.buffers.normed[..pass.x.len()];
@@ -65,8 +63,11 @@ impl Block {
         let up = &mut pass.buffers.up[..inner];
         self.post_attention_layernorm
             .forward(compute, &pass.x, normed);
-        self.gate_proj.forward(compute, normed, gate);
-        self.up_proj.forward(compute, normed, up);
+        let layers = &mut [
+            self.gate_proj.with_output(gate),
+            self.up_proj.with_output(up),
+        ];
+        ops::linears(compute, normed, layers);
         ops::silu_mul(compute, gate, up);
         self.down_proj.forward_add(compute, gate, &mut pass.x);
     }

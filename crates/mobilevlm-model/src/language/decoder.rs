@@ -84,7 +84,7 @@ impl LanguageModel {
     /// Reads the rows of `pass` into the caches and computes the logits asked for.
     ///
     /// Each sequence continues behind what its cache holds. In the last block only the rows whose
-    /// logits are wanted go further than their key and value.
+    /// logits are wanted go further than their query, key and value.
     ///
     /// # Panics
     /// If `pass` names a cache that `caches` does not have, or a sequence would become longer than
@@ -94,12 +94,12 @@ impl LanguageModel {
         for (index, layer) in self.layers.iter().enumerate() {
             layer.remember(compute, index, &self.rotary, pass, caches);
             if index + 1 == self.layers.len() {
-                pass.keep_wanted(self.hidden());
+                pass.keep_wanted(self.hidden(), self.widths().query);
                 if pass.positions.is_empty() {
                     return;
                 }
             }
-            layer.forward(compute, index, &self.rotary, pass, caches);
+            layer.forward(compute, index, pass, caches);
         }
         let normed = &mut pass.buffers.normed[..pass.x.len()];
         self.norm.forward(compute, &pass.x, normed);

@@ -150,8 +150,9 @@ impl Pass {
         self.buffers.fit(model, self.positions.len());
     }
 
-    /// Drops every row whose logits nobody asked for, from the residual stream and `normed`.
-    pub(super) fn keep_wanted(&mut self, hidden: usize) {
+    /// Drops every row whose logits nobody asked for, from the residual stream (`[rows, hidden]`)
+    /// and the queries (`[rows, query]`).
+    pub(super) fn keep_wanted(&mut self, hidden: usize, query: usize) {
         let (mut from, mut to) = (0, 0);
         for segment in &mut self.segments {
             let skipped = segment.rows - segment.wanted;
@@ -159,8 +160,9 @@ impl Pass {
             let rows = from..from + segment.wanted;
             self.positions.copy_within(rows.clone(), to);
             let values = rows.start * hidden..rows.end * hidden;
-            self.x.copy_within(values.clone(), to * hidden);
-            self.buffers.normed.copy_within(values, to * hidden);
+            self.x.copy_within(values, to * hidden);
+            let values = rows.start * query..rows.end * query;
+            self.buffers.query.copy_within(values, to * query);
             from += segment.wanted;
             to += segment.wanted;
             segment.first += skipped;
