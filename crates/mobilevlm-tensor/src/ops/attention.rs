@@ -133,6 +133,39 @@ impl KeyValues {
         self.len = total;
     }
 
+    /// Copies one position out: the rows of `k` and `v` that [`KeyValues::append`] was given.
+    ///
+    /// `k`, `v`: `[kv_heads · head_dim]`.
+    ///
+    /// # Panics
+    /// If the position is not held, or a length does not fit.
+    pub fn row(&self, position: usize, k: &mut [f32], v: &mut [f32]) {
+        let (head_dim, padded) = (self.head_dim, self.padded());
+        let width = self.kv_heads * head_dim;
+        assert!(
+            position < self.len,
+            "position {position} of {} is asked for",
+            self.len
+        );
+        assert!(
+            k.len() == width && v.len() == width,
+            "k has {} elements, v {}, a row {width}",
+            k.len(),
+            v.len()
+        );
+        let heads = k
+            .chunks_exact_mut(head_dim)
+            .zip(v.chunks_exact_mut(head_dim))
+            .enumerate();
+        for (head, (k, v)) in heads {
+            let panel = (head * self.capacity + position / PANEL * PANEL) * head_dim;
+            for (number, k) in k.iter_mut().enumerate() {
+                *k = self.keys[panel + number * PANEL + position % PANEL];
+            }
+            v.copy_from_slice(&self.values[(head * self.capacity + position) * padded..][..head_dim]);
+        }
+    }
+
     fn padded(&self) -> usize {
         self.head_dim.next_multiple_of(PANEL)
     }
