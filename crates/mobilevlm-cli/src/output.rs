@@ -15,6 +15,7 @@ pub(crate) struct AnswerJson<'a> {
     ids: &'a [u32],
     prompt_tokens: usize,
     image_tokens: usize,
+    cached_tokens: usize,
     finish_reason: &'static str,
     timings: TimingsJson,
 }
@@ -37,6 +38,7 @@ impl<'a> AnswerJson<'a> {
             ids: &answer.ids,
             prompt_tokens: answer.prompt_tokens,
             image_tokens: answer.image_tokens,
+            cached_tokens: answer.cached_tokens,
             finish_reason: answer.finish_reason.as_str(),
             timings: TimingsJson {
                 stages: answer.timings,

@@ -14,6 +14,7 @@ use mobilevlm_tensor::Kernels;
 use crate::args::{ComputeArgs, ExifMode, GenerateArgs, ModelArgs};
 use crate::default_model::DefaultModel;
 use crate::error::CliError;
+use crate::settings;
 use crate::terminal::Terminal;
 
 /// A model on this machine.
@@ -127,6 +128,10 @@ pub(crate) fn open_model(
         },
         threads: compute.threads.map(Into::into),
         kernels,
+        // Without a home folder nothing is kept.
+        state_cache: settings::cache_folder()
+            .filter(|_| !model.no_state_cache)
+            .map(|folder| folder.join("states")),
     };
     Ok(Model::open(&found.path, &options)?)
 }
@@ -152,6 +157,7 @@ pub(crate) fn generate_options(args: &GenerateArgs, cancel: CancelToken) -> Gene
         repetition_penalty: args.repetition_penalty,
         seed: args.seed,
         stop: args.stop.clone(),
+        prompt_lookup: !args.no_prompt_lookup,
         cancel,
     }
 }

@@ -13,6 +13,8 @@ pub struct Answer {
     pub prompt_tokens: usize,
     /// Positions of the prompt that are pictures.
     pub image_tokens: usize,
+    /// Positions of the prompt that were read before and not computed again.
+    pub cached_tokens: usize,
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// Where the time went.
@@ -27,6 +29,7 @@ impl Answer {
             ids: Vec::new(),
             prompt_tokens: 0,
             image_tokens: 0,
+            cached_tokens: 0,
             finish_reason: FinishReason::Cancelled,
             timings: Timings {
                 load,
@@ -60,7 +63,8 @@ impl FinishReason {
     }
 }
 
-/// Milliseconds of each stage of one answer. A picture whose embeds were at hand costs nothing.
+/// Milliseconds of each stage of one answer, and what guessing brought. A picture whose embeds were
+/// at hand costs nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Timings {
     /// Opening the model, once for all its answers.
@@ -79,6 +83,10 @@ pub struct Timings {
     pub decode: f64,
     /// Tokens after the first, for each second of `decode`; 0 where there is none.
     pub decode_tokens_per_second: f64,
+    /// Tokens that were guessed: see [`prompt_lookup`](crate::GenerateOptions::prompt_lookup).
+    pub drafted_tokens: usize,
+    /// Those of them that were right, each of which saved a step.
+    pub accepted_tokens: usize,
 }
 
 /// Milliseconds since `start`.

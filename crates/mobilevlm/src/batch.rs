@@ -1,9 +1,11 @@
 use std::fmt;
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use mobilevlm_model::{Cache, Pass};
 
 use crate::answer::Answer;
+use crate::draft::{MOST_DRAFTED, RowCost};
 use crate::prompt::Prompt;
 use crate::sequence::Sequence;
 use crate::{Error, GenerateOptions, Model};
@@ -19,8 +21,9 @@ const ROWS_PER_STEP: usize = 256;
 /// sequences share the reading of weights, never numbers.
 ///
 /// A sequence keeps what it has read. When it is asked again, what the new prompt has in common
-/// with it from the start is not computed again; the same holds for what another sequence of the
-/// batch has read.
+/// with it from the start is not computed again. The same holds for what another sequence of the
+/// batch has read, for what the last sequence that left a batch of this model had read, and for
+/// the system prompt.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;
@@ -50,6 +53,7 @@ pub struct Batch {
     pass: Pass,
     /// Sequences in `pass` by index, with their segments.
     fed: Vec<(usize, usize)>,
+    cost: RowCost,
     next_id: u64,
 }
 
@@ -89,6 +93,7 @@ impl Batch {
             caches: Vec::new(),
             pass: Pass::new(),
             fed: Vec::new(),
+            cost: RowCost::default(),
             next_id: 0,
         }
     }
@@ -121,15 +126,26 @@ impl Batch {
             return Err(Error::StillAnswering(sequence));
         }
         self.model.check(&prompt)?;
-        state.start(&self.model, prompt, options, &mut self.caches[index])
+        let cache = &mut self.caches[index];
+        if cache.is_empty()
+            && let Some((read, spare)) = self.model.spare().take()
+        {
+            *state = Sequence::after(read);
+            *cache = spare;
+        }
+        let started = state.start(&self.model, prompt, options, cache);
+        let rows = self.sequences.len() + MOST_DRAFTED;
+        self.pass.reserve(self.model.language(), rows);
+        started
     }
 
     /// Takes a sequence out, at any time; an answer under way ends without an event. A sequence
     /// that is not there is no error.
     pub fn leave(&mut self, sequence: SequenceId) {
         if let Some(index) = self.index(sequence) {
-            self.sequences.swap_remove(index);
-            self.caches.swap_remove(index);
+            let (_, sequence) = self.sequences.swap_remove(index);
+            let cache = self.caches.swap_remove(index);
+            self.model.spare().put(sequence.into_read(), cache);
         }
     }
 
@@ -150,8 +166,9 @@ impl Batch {
         self.sequences.is_empty()
     }
 
-    /// One pass through the model: one token for each sequence that decodes, and some rows of the
-    /// prompts that are still being read. Does nothing where nothing is running.
+    /// One pass through the model: one token for each sequence that decodes, more where
+    /// [`GenerateOptions::prompt_lookup`] guessed them, and some rows of the prompts that are still
+    /// being read. Does nothing where nothing is running.
     ///
     /// `on_event` hears what happened; where it breaks for [`Event::Token`] or [`Event::Text`],
     /// that sequence's answer ends as [`FinishReason::Cancelled`](crate::FinishReason::Cancelled).
@@ -159,19 +176,32 @@ impl Batch {
         for (id, sequence) in &mut self.sequences {
             sequence.end_if_cancelled(&mut |event| on_event(*id, event));
         }
-        self.feed();
+        let drafted = self.feed();
         if self.fed.is_empty() {
             return;
         }
         let model = &self.model;
+        let reads_prompts = self.pass.rows() > self.fed.len() + drafted;
+        let start = Instant::now();
         model
             .language()
             .forward(model.compute(), &mut self.pass, &mut self.caches);
+        if !reads_prompts {
+            let seconds = start.elapsed().as_secs_f64();
+            self.cost.enter(self.fed.len(), drafted, seconds);
+        }
         for &(index, segment) in &self.fed {
             let logits = self.pass.logits(segment);
-            if !logits.is_empty() {
-                let (id, sequence) = &mut self.sequences[index];
-                sequence.advance(model, logits, &mut |event| on_event(*id, event));
+            if logits.is_empty() {
+                continue;
+            }
+            let (id, sequence) = &mut self.sequences[index];
+            let cache = &mut self.caches[index];
+            sequence.advance(model, logits, &self.cost, cache, &mut |event| {
+                on_event(*id, event)
+            });
+            if !sequence.is_running() {
+                model.system().keep(sequence.read(), cache);
             }
         }
     }
@@ -200,37 +230,48 @@ impl Batch {
     }
 
     /// Fills the pass: every sequence that decodes, then prompts as far as there are rows left.
-    fn feed(&mut self) {
+    /// Returns how many of the rows are guesses.
+    fn feed(&mut self) -> usize {
         self.pass.clear();
         self.fed.clear();
-        for decoding in [true, false] {
-            for index in 0..self.sequences.len() {
-                let pending = self.pending(index);
-                if pending == 0 || (pending == 1) != decoding {
-                    continue;
-                }
-                if !decoding {
-                    self.borrow_prefix(index);
-                }
-                let left = ROWS_PER_STEP.saturating_sub(self.pass.rows());
-                let rows = if decoding {
-                    1
-                } else {
-                    self.pending(index).min(left)
-                };
-                if rows > 0 {
-                    let cached = self.caches[index].len();
-                    let (_, sequence) = &self.sequences[index];
-                    let segment = sequence.feed(&self.model, &mut self.pass, index, cached, rows);
-                    self.fed.push((index, segment));
-                }
+        let indices = 0..self.sequences.len();
+        let decoding = indices.clone().filter(|&index| self.pending(index) == 1);
+        let decoding = decoding.count();
+        // Beside a prompt, whose rows take the time, nothing could be said about a guess's cost.
+        let alone = indices.clone().all(|index| self.pending(index) <= 1);
+        let row = (alone && self.cost.knows(decoding)).then(|| self.cost.row());
+        let mut drafted = 0;
+        for index in indices.clone() {
+            if self.pending(index) == 1 {
+                let (_, sequence) = &mut self.sequences[index];
+                let guesses = row.map_or(0, |row| sequence.draft(row, MOST_DRAFTED - drafted));
+                self.feed_rows(index, 1 + guesses);
+                drafted += guesses;
             }
+        }
+        for index in indices {
+            if self.pending(index) > 1 && !self.sequences[index].1.has_guesses() {
+                self.borrow_prefix(index);
+                let left = ROWS_PER_STEP.saturating_sub(self.pass.rows());
+                self.feed_rows(index, self.pending(index).min(left));
+            }
+        }
+        drafted
+    }
+
+    fn feed_rows(&mut self, index: usize, rows: usize) {
+        if rows > 0 {
+            let cached = self.caches[index].len();
+            let (_, sequence) = &self.sequences[index];
+            let segment = sequence.feed(&self.model, &mut self.pass, index, cached, rows);
+            self.fed.push((index, segment));
         }
     }
 
-    /// Copies the state of a longer prefix from another sequence that has read it already.
+    /// Copies the state of a longer prefix from what has read it already: another sequence, or
+    /// whoever read the system prompt first.
     fn borrow_prefix(&mut self, index: usize) {
-        let sequence = &self.sequences[index].1;
+        let (sequence, own) = (&self.sequences[index].1, self.caches[index].len());
         let others = self.sequences.iter().zip(&self.caches).enumerate();
         let lenders =
             others
@@ -238,14 +279,21 @@ impl Batch {
                 .map(|(other, ((_, lender), cache))| {
                     (sequence.shared_with(lender, cache.len()), other)
                 });
-        let Some((len, lender)) = lenders.max() else {
+        let (len, lender) = lenders.max().unwrap_or_default();
+        let (model, covered) = (&self.model, self.model.system().covers(sequence.read()));
+        let mut cache = if covered > own.max(len)
+            && let Some(state) = model.system().find(model.language(), model.compute())
+        {
+            state.prefix(covered)
+        } else if len > own {
+            self.caches[lender].prefix(len)
+        } else {
             return;
         };
-        if len > self.caches[index].len() {
-            let mut cache = self.caches[lender].prefix(len);
-            cache.reserve(self.sequences[index].1.most_positions());
-            self.caches[index] = cache;
-        }
+        let (_, sequence) = &mut self.sequences[index];
+        cache.reserve(sequence.most_positions());
+        sequence.borrowed(cache.len() - own);
+        self.caches[index] = cache;
     }
 
     fn pending(&self, index: usize) -> usize {
@@ -254,5 +302,14 @@ impl Batch {
 
     fn index(&self, sequence: SequenceId) -> Option<usize> {
         self.sequences.iter().position(|(id, _)| *id == sequence)
+    }
+}
+
+impl Drop for Batch {
+    /// The next sequence of the model goes on from what one of these has read.
+    fn drop(&mut self) {
+        for ((_, sequence), cache) in self.sequences.drain(..).zip(self.caches.drain(..)) {
+            self.model.spare().put(sequence.into_read(), cache);
+        }
     }
 }

@@ -28,6 +28,7 @@
 mod answer;
 mod batch;
 mod chat;
+mod draft;
 mod error;
 pub mod hub;
 mod model;
@@ -36,6 +37,8 @@ mod picture;
 mod prompt;
 mod random;
 mod sequence;
+mod spare;
+mod state;
 mod stops;
 mod vocabulary;
 

@@ -14,6 +14,8 @@ use crate::batch::{Batch, Event};
 use crate::picture::{EncodedPicture, Picture, PictureTimings, RecentPictures};
 use crate::prompt::Prompt;
 use crate::random::{self, Shape};
+use crate::spare::Spare;
+use crate::state::{Source, SystemState};
 use crate::{Error, GenerateOptions, OpenOptions, vocabulary};
 
 /// Bytes of embeds of recent pictures that a model keeps: some 27 pictures of V2-1.7B.
@@ -37,6 +39,8 @@ struct Inner {
     projector: Projector,
     language: LanguageModel,
     recent: Mutex<RecentPictures>,
+    system: SystemState,
+    spare: Spare,
     load_ms: f64,
 }
 
@@ -92,9 +96,19 @@ impl Model {
             Some(kernels) => kernels,
             None => Kernels::detect()?,
         };
+        let compute = Compute::new(kernels, options.threads.unwrap_or_else(available_threads));
+        let state_cache = options.state_cache.as_deref();
+        let system = SystemState::new(
+            &tokenizer,
+            &config.language,
+            &compute,
+            state_cache.and_then(|folder| Some((folder, Source::of(tensors)?))),
+        );
         let inner = Inner {
-            compute: Compute::new(kernels, options.threads.unwrap_or_else(available_threads)),
+            compute,
             tokenizer,
+            system,
+            spare: Spare::default(),
             preprocessor: Preprocessor {
                 aspect: match config.preprocess.aspect {
                     mobilevlm_checkpoint::Aspect::Pad => Aspect::Pad,
@@ -323,6 +337,16 @@ impl Model {
     /// Milliseconds that opening took.
     pub fn load_ms(&self) -> f64 {
         self.inner.load_ms
+    }
+
+    /// The state of the text that every conversation begins with.
+    pub(crate) fn system(&self) -> &SystemState {
+        &self.inner.system
+    }
+
+    /// What the sequence that ended last has read.
+    pub(crate) fn spare(&self) -> &Spare {
+        &self.inner.spare
     }
 
     fn recent(&self) -> std::sync::MutexGuard<'_, RecentPictures> {

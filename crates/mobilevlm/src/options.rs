@@ -21,6 +21,9 @@ pub struct OpenOptions {
     pub threads: Option<usize>,
     /// Kernel table; the best that this machine can run where absent.
     pub kernels: Option<&'static Kernels>,
+    /// Folder for the state of the text that every conversation begins with, so that the next
+    /// process need not compute it; at most 256 MiB. Where absent it is kept in memory only.
+    pub state_cache: Option<PathBuf>,
 }
 
 /// How an answer is made. The default is greedy.
@@ -43,6 +46,9 @@ pub struct GenerateOptions {
     /// Strings that end the answer; they are not part of its text, and no beginning of one is
     /// streamed before it is clear that the string is not complete.
     pub stop: Vec<String>,
+    /// Guesses how repeated text goes on and checks several tokens in one step. The answer is the
+    /// same with and without; guesses that are often wrong are soon left out.
+    pub prompt_lookup: bool,
     /// Ends the answer from another thread.
     pub cancel: CancelToken,
 }
@@ -59,6 +65,7 @@ impl Default for GenerateOptions {
             repetition_penalty: sampler.repetition_penalty,
             seed: sampler.seed,
             stop: Vec::new(),
+            prompt_lookup: true,
             cancel: CancelToken::default(),
         }
     }

@@ -106,6 +106,27 @@ impl Prompt {
         }
     }
 
+    /// The token at a position; `None` for a picture's row.
+    pub(crate) fn token(&self, position: usize) -> Option<u32> {
+        match self.positions[position] {
+            Position::Token(id) => Some(id),
+            Position::Picture { .. } => None,
+        }
+    }
+
+    /// Takes out the positions from `len` on, which must be tokens.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.positions.truncate(len);
+    }
+
+    /// Number of positions from the start that are the tokens `ids`.
+    pub(crate) fn begins_with(&self, ids: &[u32]) -> usize {
+        let positions = self.positions.iter().zip(ids);
+        positions
+            .take_while(|(position, id)| matches!(position, Position::Token(own) if own == *id))
+            .count()
+    }
+
     pub(crate) fn tokens(&self) -> impl Iterator<Item = u32> + '_ {
         self.positions.iter().filter_map(|position| match position {
             Position::Token(id) => Some(*id),

@@ -6,6 +6,7 @@ use mobilevlm_processor::DecodeStream;
 
 use crate::answer::{Answer, FinishReason, Timings, milliseconds};
 use crate::batch::Event;
+use crate::draft::{self, Ledger, RowCost};
 use crate::prompt::{Content, Prompt};
 use crate::stops::StopText;
 use crate::{CancelToken, Error, GenerateOptions, Model};
@@ -20,12 +21,15 @@ const BYTES_PER_TOKEN: usize = 64;
 #[derive(Default)]
 pub(crate) struct Sequence {
     read: Prompt,
+    /// The last positions of `read` that are guesses; none between two steps.
+    drafted: usize,
     generation: Option<Generation>,
 }
 
 struct Generation {
     prompt_tokens: usize,
     image_tokens: usize,
+    cached_tokens: usize,
     sampler: Sampler,
     cancel: CancelToken,
     max_new_tokens: usize,
@@ -38,6 +42,10 @@ struct Generation {
     first_token: Option<Instant>,
     /// Tokens after the first.
     steps: usize,
+    /// Whether tokens may be guessed.
+    lookup: bool,
+    /// Absent where none may be, and before the first step.
+    ledger: Option<Ledger>,
     timings: Timings,
 }
 
@@ -58,9 +66,16 @@ impl Sequence {
         let max_new_tokens = options.max_new_tokens.min(room + 1);
         let answer_bytes = max_new_tokens.saturating_mul(BYTES_PER_TOKEN);
         let pictures = prompt.timings();
+        // The last position is always read again: its logits give the first token.
+        let kept = self
+            .read
+            .common_prefix(&prompt)
+            .min(cache.len())
+            .min(prompt.len() - 1);
         let generation = Generation {
             prompt_tokens: prompt.len(),
             image_tokens: prompt.image_tokens(),
+            cached_tokens: kept,
             sampler,
             cancel: options.cancel.clone(),
             max_new_tokens,
@@ -71,6 +86,8 @@ impl Sequence {
             started: Instant::now(),
             first_token: None,
             steps: 0,
+            lookup: options.prompt_lookup,
+            ledger: None,
             timings: Timings {
                 load: model.load_ms(),
                 image_read: pictures.image_read,
@@ -80,12 +97,6 @@ impl Sequence {
                 ..Timings::default()
             },
         };
-        // The last position is always read again: its logits give the first token.
-        let kept = self
-            .read
-            .common_prefix(&prompt)
-            .min(cache.len())
-            .min(prompt.len() - 1);
         cache.truncate(kept);
         prompt.reserve(max_new_tokens);
         cache.reserve(prompt.len() + max_new_tokens);
@@ -94,8 +105,65 @@ impl Sequence {
         Ok(())
     }
 
+    /// A sequence that has read what `read` says, and is not answering.
+    pub(crate) fn after(read: Prompt) -> Sequence {
+        Sequence {
+            read,
+            ..Sequence::default()
+        }
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.generation.is_some()
+    }
+
+    /// What the sequence has read or is to read.
+    pub(crate) fn read(&self) -> &Prompt {
+        &self.read
+    }
+
+    pub(crate) fn into_read(self) -> Prompt {
+        self.read
+    }
+
+    pub(crate) fn has_guesses(&self) -> bool {
+        self.drafted > 0
+    }
+
+    /// Notes that `positions` of the prompt, which were not at hand, came from another sequence.
+    pub(crate) fn borrowed(&mut self, positions: usize) {
+        if let Some(generation) = &mut self.generation {
+            generation.cached_tokens += positions;
+        }
+    }
+
+    /// Guesses up to `most` of the tokens behind the last one, where each costs `row` of a plain
+    /// step. Returns how many it guessed.
+    pub(crate) fn draft(&mut self, row: f64, most: usize) -> usize {
+        let Some(generation) = &self.generation else {
+            return 0;
+        };
+        let Some(ledger) = &generation.ledger else {
+            return 0;
+        };
+        // The step itself gives one token more than were guessed.
+        let room = generation.max_new_tokens - generation.ids.len() - 1;
+        let most = most.min(room).min(ledger.allowance(row));
+        if most == 0 {
+            return 0;
+        }
+        let Some(first) = draft::continuation(&self.read) else {
+            return 0;
+        };
+        // The source may reach into the guess itself, where a text repeats what it just said.
+        self.drafted = (first..first + most)
+            .map_while(|position| {
+                let id = self.read.token(position)?;
+                self.read.push_token(id);
+                Some(())
+            })
+            .count();
+        self.drafted
     }
 
     /// Positions that `other`, of which `cached` are in its cache, could lend to this sequence.
@@ -141,27 +209,55 @@ impl Sequence {
                 Content::Embed(row) => pass.push_embed(row),
             }
         }
-        if cached + rows == self.read.len() {
+        if self.drafted > 0 {
+            pass.want_all();
+        } else if cached + rows == self.read.len() {
             pass.want_last();
         }
         segment
     }
 
-    /// Chooses the next token from `logits` and tells `on_event`; ends the answer where it ends.
+    /// Chooses the next token from `logits`, and one more for each guess that was right, and tells
+    /// `on_event`; ends the answer where it ends.
+    ///
+    /// `logits`: `[1 + drafted, vocab]`. Afterwards neither `read` nor `cache` has a wrong guess.
     pub(crate) fn advance(
         &mut self,
         model: &Model,
         logits: &[f32],
+        cost: &RowCost,
+        cache: &mut Cache,
         on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) {
         let Some(generation) = &mut self.generation else {
             return;
         };
         let eos = model.tokenizer().eos();
-        let (id, ended) = generation.choose(logits, eos, on_event);
+        let drafted = std::mem::take(&mut self.drafted);
+        let certain = self.read.len() - drafted;
+        let mut accepted = 0;
+        let mut rows = logits.chunks_exact(model.language().vocab());
+        let (next, ended) = loop {
+            let Some(row) = rows.next() else { return };
+            let (id, ended) = generation.choose(row, eos, on_event);
+            if ended.is_some() {
+                break (id, ended);
+            }
+            if accepted == drafted || self.read.token(certain + accepted) != Some(id) {
+                break (id, None);
+            }
+            accepted += 1;
+            // Between plain steps the token would have been looked at.
+            if generation.cancel.is_cancelled() {
+                break (id, Some(FinishReason::Cancelled));
+            }
+        };
+        generation.enter(drafted, accepted, cost);
+        self.read.truncate(certain + accepted);
+        cache.truncate(certain + accepted);
         match ended {
             Some(reason) => self.finish(reason, on_event),
-            None => self.read.push_token(id),
+            None => self.read.push_token(next),
         }
     }
 
@@ -193,6 +289,20 @@ impl Sequence {
 }
 
 impl Generation {
+    /// Enters a step into the ledger, which begins as soon as it is known what a step costs.
+    fn enter(&mut self, drafted: usize, accepted: usize, cost: &RowCost) {
+        self.timings.drafted_tokens += drafted;
+        self.timings.accepted_tokens += accepted;
+        match (&mut self.ledger, cost.plain()) {
+            (Some(ledger), _) => ledger.enter(drafted, accepted, cost.row()),
+            (None, Some(plain)) if self.lookup => {
+                let prefill = self.timings.prefill / 1e3 / plain;
+                self.ledger = Some(Ledger::new(prefill + self.steps as f64));
+            }
+            _ => {}
+        }
+    }
+
     /// The next token, and why the answer ends with it if it does.
     fn choose(
         &mut self,
@@ -260,6 +370,7 @@ impl Generation {
             ids: self.ids,
             prompt_tokens: self.prompt_tokens,
             image_tokens: self.image_tokens,
+            cached_tokens: self.cached_tokens,
             finish_reason,
             timings: self.timings,
         }

@@ -50,7 +50,10 @@ fn options(case: &Case) -> GenerateOptions {
 
 fn alone(golden: &Golden, model: &Model, case: &Case) -> Trace {
     let mut trace = Trace::default();
-    model
+    // A model that has read nothing yet.
+    let compute = model.compute();
+    let fresh = golden.open(compute.kernels(), compute.pool().threads());
+    fresh
         .generate(prompt(golden, model, case), &options(case), &mut |event| {
             trace.hear(event);
             ControlFlow::Continue(())

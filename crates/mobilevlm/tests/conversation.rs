@@ -32,14 +32,15 @@ struct Transcript {
 }
 
 impl Transcript {
-    /// The answer to the next turn with nothing remembered: a fresh sequence reads everything.
+    /// The answer to the next turn with nothing remembered: a fresh model reads everything.
     fn ask(
         &mut self,
-        model: &Model,
+        golden: &Golden,
         pictures: &[Picture],
         question: &str,
         options: &GenerateOptions,
     ) -> Answer {
+        let model = &golden.model();
         let turn = Turn {
             pictures: pictures.len(),
             question,
@@ -71,8 +72,6 @@ impl Transcript {
 fn many_turns_with_several_pictures_equal_reading_from_scratch() {
     for golden in Golden::all("many_turns_with_several_pictures_equal_reading_from_scratch") {
         let model = golden.model();
-        // A model of its own: nothing that the conversation encodes is at hand for it.
-        let fresh = golden.model();
         let names: Vec<&str> = golden
             .cases
             .iter()
@@ -97,7 +96,7 @@ fn many_turns_with_several_pictures_equal_reading_from_scratch() {
         let mut transcript = Transcript::default();
         for (number, (pictures, question, length)) in turns.enumerate() {
             let answer = ask(&mut chat, &pictures, question, &tokens(length));
-            let expected = transcript.ask(&fresh, &pictures, question, &tokens(length));
+            let expected = transcript.ask(&golden, &pictures, question, &tokens(length));
             let what = format!("{}, turn {number}", golden.name);
             assert_eq!(answer.ids, expected.ids, "{what}");
             assert_eq!(answer.text, expected.text, "{what}");
@@ -169,6 +168,56 @@ fn a_picture_seen_before_is_not_encoded_again() {
     assert_eq!((without.image_read, without.vision), (0.0, 0.0));
     let other_chat = ask(&mut Chat::new(&model), &[picture], "One?", &tokens(2)).timings;
     assert_eq!((other_chat.preprocess, other_chat.vision), (0.0, 0.0));
+}
+
+#[test]
+fn a_second_question_about_a_picture_computes_only_what_is_new() {
+    let golden = Golden::micro();
+    let model = golden.model();
+    let picture = [golden.picture("a.png")];
+    let options = tokens(5);
+    let mut chat = Chat::new(&model);
+    let first = ask(&mut chat, &picture, "What is this?", &options);
+    assert_eq!(first.cached_tokens, 0);
+    assert!(first.timings.vision > 0.0);
+
+    // In the conversation: all but the last token of the answer was read.
+    let second = ask(&mut chat, &[], "And what colour is it?", &options);
+    assert_eq!(
+        second.cached_tokens,
+        first.prompt_tokens + first.ids.len() - 1
+    );
+    assert_eq!(
+        (second.timings.vision, second.timings.projector),
+        (0.0, 0.0)
+    );
+
+    // After a reset, and in a conversation that follows: the system prompt and the picture.
+    chat.reset();
+    let again = ask(&mut chat, &picture, "Where was it taken?", &options);
+    drop(chat);
+    let mut next = Chat::new(&model);
+    let in_next = ask(&mut next, &picture, "Who took it?", &options);
+    for (what, answer) in [("reset", &again), ("next", &in_next)] {
+        assert!(
+            answer.cached_tokens > answer.image_tokens,
+            "{what}: {answer:?}"
+        );
+        assert_eq!(answer.timings.vision, 0.0, "{what}");
+    }
+    let mut transcript = Transcript::default();
+    let expected = transcript.ask(&golden, &picture, "Who took it?", &options);
+    assert_eq!(in_next.ids, expected.ids);
+
+    // Beside one that is still there: the system prompt, but not what was said.
+    let beside = ask(&mut Chat::new(&model), &picture, "Who took it?", &options);
+    assert!(beside.cached_tokens > 0, "{beside:?}");
+    assert!(
+        beside.cached_tokens + beside.image_tokens <= in_next.cached_tokens,
+        "{beside:?}"
+    );
+    assert_eq!(beside.timings.vision, 0.0);
+    assert_eq!(beside.ids, expected.ids);
 }
 
 #[test]
@@ -349,11 +398,11 @@ fn a_callback_that_breaks_cancels_and_the_conversation_goes_on() {
     // The next turn reads the answer as far as it came.
     let next = ask(&mut chat, &[], "Go on.", &tokens(5));
     let mut transcript = Transcript::default();
-    let cut = transcript.ask(&model, &[], &question, &tokens(answer.ids.len()));
+    let cut = transcript.ask(&golden, &[], &question, &tokens(answer.ids.len()));
     assert_eq!(cut.ids, answer.ids);
     assert_eq!(
         next.ids,
-        transcript.ask(&model, &[], "Go on.", &tokens(5)).ids
+        transcript.ask(&golden, &[], "Go on.", &tokens(5)).ids
     );
 }
 

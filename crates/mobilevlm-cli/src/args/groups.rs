@@ -22,6 +22,10 @@ pub(crate) struct ModelArgs {
     /// Read the weights into memory instead of mapping the files.
     #[arg(long)]
     pub(crate) no_mmap: bool,
+
+    /// Neither use nor keep the state of the system prompt in the cache folder.
+    #[arg(long)]
+    pub(crate) no_state_cache: bool,
 }
 
 /// What computes.
@@ -77,6 +81,10 @@ pub(crate) struct GenerateArgs {
     /// End the answer before this text; can be given several times.
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,
+
+    /// Do not guess how repeated text goes on; the answer is the same, and may take longer.
+    #[arg(long)]
+    pub(crate) no_prompt_lookup: bool,
 
     /// Whether a photo is turned as its camera says.
     #[arg(long, value_enum, default_value_t = ExifMode::On, value_name = "MODE")]

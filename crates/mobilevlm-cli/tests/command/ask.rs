@@ -67,6 +67,7 @@ fn json_has_the_documented_keys() {
     assert_eq!(
         keys(&json),
         [
+            "cached_tokens",
             "finish_reason",
             "ids",
             "image_tokens",
@@ -76,8 +77,10 @@ fn json_has_the_documented_keys() {
         ]
     );
     let timings = [
+        "accepted_tokens",
         "decode",
         "decode_tokens_per_second",
+        "drafted_tokens",
         "image_read",
         "load",
         "peak_memory_bytes",
@@ -359,4 +362,53 @@ fn a_chat_from_a_pipe_remembers_and_resets() {
     ));
     assert_eq!(again, format!("{first}{first}"));
     assert!(chat(&format!("A dog?\n/reset\n{other}")).starts_with(&first));
+}
+
+#[test]
+#[cfg(unix)]
+fn processes_share_the_state_of_the_system_prompt() {
+    let command = Mobilevlm::new();
+    let caches = tempfile::tempdir().unwrap();
+    let states = caches.path().join("mobilevlm/states");
+    let (picture, model) = (golden("images/a.png"), golden("checkpoint"));
+    let start = |more: &[&str]| {
+        let mut command = command.command();
+        command
+            .env("XDG_CACHE_HOME", caches.path())
+            .args(["ask", "--json", &picture, "What is this?", "-m", &model])
+            .args(["--max-new-tokens", "6"])
+            .args(more)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let end = |child: std::process::Child| {
+        crate::Done::new(child.wait_with_output().unwrap())
+            .expect(0)
+            .json()
+    };
+    let files = || std::fs::read_dir(&states).map_or(0, |files| files.count());
+
+    let without = end(start(&["--no-state-cache"]));
+    assert_eq!((&without["cached_tokens"], files()), (&Value::from(0), 0));
+    let together: Vec<_> = (0..4).map(|_| start(&[])).collect();
+    for child in together {
+        assert_eq!(end(child)["ids"], without["ids"]);
+    }
+    assert_eq!(files(), 1);
+    let with = end(start(&[]));
+    assert!(with["cached_tokens"].as_u64().unwrap() > 5, "{with}");
+    assert_eq!(with["ids"], without["ids"]);
+    assert_eq!(end(start(&["--no-state-cache"]))["cached_tokens"], 0);
+}
+
+#[test]
+fn guessing_can_be_switched_off_and_changes_nothing() {
+    let arguments = ["--json", &golden("images/a.png"), "Tell me a long story."];
+    let with = ask(&arguments).expect(0).json();
+    let without = ask(&[&arguments[..], &["--no-prompt-lookup"]].concat())
+        .expect(0)
+        .json();
+    assert_eq!(without["timings"]["drafted_tokens"], 0);
+    assert_eq!(with["ids"], without["ids"]);
 }

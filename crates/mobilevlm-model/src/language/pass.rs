@@ -64,6 +64,17 @@ impl Pass {
         self.logits.clear();
     }
 
+    /// Makes room for `rows` rows and their logits, so that a pass of so many allocates nothing.
+    pub fn reserve(&mut self, model: &LanguageModel, rows: usize) {
+        let missing = |length: usize, held: usize| length.saturating_sub(held);
+        self.segments.reserve(missing(rows, self.segments.len()));
+        self.positions.reserve(missing(rows, self.positions.len()));
+        self.x.reserve(missing(rows * model.hidden(), self.x.len()));
+        self.logits
+            .reserve(missing(rows * model.vocab(), self.logits.len()));
+        self.buffers.fit(model, rows);
+    }
+
     /// Number of rows pushed since [`Pass::clear`].
     pub fn rows(&self) -> usize {
         self.segments.iter().map(|segment| segment.rows).sum()

@@ -162,7 +162,9 @@ impl KeyValues {
             for (number, k) in k.iter_mut().enumerate() {
                 *k = self.keys[panel + number * PANEL + position % PANEL];
             }
-            v.copy_from_slice(&self.values[(head * self.capacity + position) * padded..][..head_dim]);
+            v.copy_from_slice(
+                &self.values[(head * self.capacity + position) * padded..][..head_dim],
+            );
         }
     }
 

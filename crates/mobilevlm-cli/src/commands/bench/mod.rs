@@ -133,6 +133,7 @@ fn open(args: &BenchArgs, terminal: Terminal) -> Result<(String, Model), CliErro
             model: args.model.clone(),
             vision_tower: args.vision_tower.clone(),
             no_mmap: false,
+            no_state_cache: true,
         };
         let name = args
             .model
@@ -240,7 +241,10 @@ impl Step {
 fn first_word(model: &Model, run: usize) -> Result<(), CliError> {
     let picture = Picture::decode(&picture_file(run + 1), &Limits::default(), Exif::Apply)?;
     let encoded = model.encode(&picture)?;
-    let id = |position: usize| PromptItem::Token((position * 31 % model.language().vocab()) as u32);
+    // Another text in each run, so that none goes on from what an earlier one has read.
+    let id = |position: usize| {
+        PromptItem::Token(((position * 31 + run) % model.language().vocab()) as u32)
+    };
     let (before, after) = TEXT;
     let mut items: Vec<PromptItem> = (0..before).map(id).collect();
     items.push(PromptItem::Picture);

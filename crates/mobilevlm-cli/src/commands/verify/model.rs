@@ -93,6 +93,7 @@ pub(super) fn verify(
         model: Some(name.to_owned()),
         vision_tower: args.vision_tower.clone(),
         no_mmap: false,
+        no_state_cache: true,
     };
     let model = plan::open_model(&model_args, &args.compute, Network::Never, terminal)?;
     let pictures = Pictures::new(args, golden, &model)?;
