@@ -312,6 +312,11 @@ impl Tensor {
         }
     }
 
+    /// Its bytes as the file has them, which can be another order of rows than [`Tensor::data`].
+    pub fn stored(&self) -> &Bytes {
+        &self.data
+    }
+
     /// How many bytes [`Tensor::data`] has.
     pub fn byte_len(&self) -> usize {
         self.data.len()

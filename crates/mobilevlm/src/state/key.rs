@@ -134,7 +134,7 @@ impl Source {
 }
 
 fn sample(tensor: &Tensor) -> &[u8] {
-    let data = tensor.data();
+    let data = tensor.stored();
     let start = (data.len() / 2).min(data.len().saturating_sub(SAMPLE));
     &data[start..data.len().min(start + SAMPLE)]
 }
