@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::checkpoint::{Gathered, OpenOptions};
 use crate::config::Config;
 use crate::error::CheckpointError;
@@ -44,6 +46,13 @@ pub struct Part {
     pub dtypes: Vec<Dtype>,
 }
 
+impl Part {
+    /// Bits that a number takes on average; zero for a part without numbers.
+    pub fn bits_per_weight(&self) -> f64 {
+        8.0 * self.bytes as f64 / self.parameters.max(1) as f64
+    }
+}
+
 impl Inspection {
     /// Opens `path` as [`Checkpoint::open`](crate::Checkpoint::open) does, and goes on where that
     /// would stop.
@@ -69,17 +78,48 @@ impl Inspection {
             problems,
         }
     }
+
+    /// The SHA-256 of a part, in hexadecimal digits. Reads all its weights.
+    ///
+    /// Hashed are its tensors in the order of their names in an [`Inventory`]: of each its name,
+    /// type and sizes as a line `language.norm.weight F32 [2048]`, then its bytes, in upstream's
+    /// order of rows and not interleaved. So the hash says which numbers a model has in which
+    /// formats, in whatever layout and in however many files they are. A head that is the
+    /// embedding is not hashed again.
+    pub fn sha256(&self, part: &str) -> String {
+        let tied = self
+            .config
+            .as_ref()
+            .is_some_and(|config| config.language.tied);
+        let mut hash = Sha256::new();
+        for (name, tensor) in own_tensors(part, &self.tensors, tied) {
+            let (dtype, data) = tensor.in_rows();
+            hash.update(format!("{name} {dtype} {:?}\n", tensor.shape()));
+            hash.update(&data);
+        }
+        let digits = hash.finalize();
+        digits.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The tensors of a part, in the order of their names.
+fn own_tensors<'a>(
+    part: &str,
+    tensors: &'a Inventory,
+    tied: bool,
+) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
+    let belongs = move |full: &str| {
+        full.strip_prefix(part)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    let repeats = move |full: &str| tied && full == "language.lm_head.weight";
+    tensors
+        .iter()
+        .filter(move |(full, _)| belongs(full) && !repeats(full))
 }
 
 fn part(name: &'static str, tensors: &Inventory, tied: bool) -> Part {
-    let belongs = |full: &str| {
-        full.strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with('.'))
-    };
-    let repeats = |full: &str| tied && full == "language.lm_head.weight";
-    let own: Vec<&Tensor> = tensors
-        .iter()
-        .filter(|(full, _)| belongs(full) && !repeats(full))
+    let own: Vec<&Tensor> = own_tensors(name, tensors, tied)
         .map(|(_, tensor)| tensor)
         .collect();
     let dtypes: BTreeMap<_, _> = own

@@ -317,6 +317,21 @@ impl Tensor {
         &self.data
     }
 
+    /// The type and the bytes of the same tensor row by row: what is in panels is taken out of
+    /// them, by a copy.
+    pub fn in_rows(&self) -> (Dtype, Bytes) {
+        let (rows, columns) = match self.shape[..] {
+            [rows, ref rest @ ..] if !rest.is_empty() => (rows, rest.iter().product()),
+            _ => (1, self.elements()),
+        };
+        match (self.dtype, self.to_matrix(rows, columns)) {
+            (Dtype::Panels(format), Some(matrix)) => {
+                (Dtype::Blocks(format), matrix.deinterleave().bytes().clone())
+            }
+            _ => (self.dtype, self.data()),
+        }
+    }
+
     /// How many bytes [`Tensor::data`] has.
     pub fn byte_len(&self) -> usize {
         self.data.len()

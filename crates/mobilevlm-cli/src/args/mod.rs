@@ -168,7 +168,8 @@ pub(crate) struct UseArgs {
 /// `inspect`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 1 if the model cannot be used.
+Exit code 1 if the model cannot be used. The SHA-256 of a part says which numbers it has in which
+formats, in whatever files: a pair and the file that it was converted to agree.
 
 Examples:
   mobilevlm inspect ./MobileVLM_V2-1.7B
@@ -181,6 +182,10 @@ pub(crate) struct InspectArgs {
     /// Folder of the CLIP vision tower, for models that keep it apart.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) vision_tower: Option<PathBuf>,
+
+    /// Do not read the weights: no SHA-256 of the parts.
+    #[arg(long)]
+    pub(crate) quick: bool,
 
     /// Print one JSON object, with every tensor.
     #[arg(long)]

@@ -21,15 +21,21 @@ pub(crate) fn run(args: &InspectArgs, terminal: Terminal) -> Result<(), CliError
         ..OpenOptions::default()
     };
     let inspection = Inspection::new(&found.path, &options);
+    let hashes: Vec<Option<String>> = {
+        let _waiting = terminal.waiting("reading the weights");
+        let parts = inspection.parts.iter();
+        let hash = |part: &Part| (!args.quick).then(|| inspection.sha256(part.name));
+        parts.map(hash).collect()
+    };
     let problems: Vec<String> = inspection
         .problems
         .iter()
         .map(|problem| chain(problem))
         .collect();
     if args.json {
-        print_json(&in_json(&found.name, &inspection, &problems))?;
+        print_json(&in_json(&found.name, &inspection, &hashes, &problems))?;
     } else {
-        print(&found.name, &inspection, &problems)?;
+        print(&found.name, &inspection, &hashes, &problems)?;
     }
     match problems.is_empty() {
         true => Ok(()),
@@ -58,13 +64,20 @@ impl<'a> TensorJson<'a> {
     }
 }
 
-fn in_json(name: &str, inspection: &Inspection, problems: &[String]) -> Value {
-    let part = |part: &Part| {
+fn in_json(
+    name: &str,
+    inspection: &Inspection,
+    hashes: &[Option<String>],
+    problems: &[String],
+) -> Value {
+    let part = |(part, hash): (&Part, &Option<String>)| {
         json!({
             "name": part.name,
             "tensors": part.tensors,
             "parameters": part.parameters,
             "bytes": part.bytes,
+            "bits_per_weight": part.bits_per_weight(),
+            "sha256": hash,
             "dtypes": part.dtypes.iter().map(|dtype| dtype.name()).collect::<Vec<_>>(),
         })
     };
@@ -75,7 +88,7 @@ fn in_json(name: &str, inspection: &Inspection, problems: &[String]) -> Value {
         "config": inspection.config.as_ref().map(config_json),
         "tokenizer": inspection.tokenizer.is_some(),
         "files": inspection.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
-        "parts": inspection.parts.iter().map(part).collect::<Vec<_>>(),
+        "parts": inspection.parts.iter().zip(hashes).map(part).collect::<Vec<_>>(),
         "tensors": inspection.tensors.iter().map(TensorJson::new).collect::<Vec<_>>(),
     })
 }
@@ -123,7 +136,12 @@ fn config_json(config: &Config) -> Value {
     })
 }
 
-fn print(name: &str, inspection: &Inspection, problems: &[String]) -> Result<(), CliError> {
+fn print(
+    name: &str,
+    inspection: &Inspection,
+    hashes: &[Option<String>],
+    problems: &[String],
+) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     writeln!(out, "{name}\n")?;
     if let Some(config) = &inspection.config {
@@ -173,22 +191,31 @@ fn print(name: &str, inspection: &Inspection, problems: &[String]) -> Result<(),
     )?;
     writeln!(
         out,
-        "{:<10} {:>8} {:>14} {:>10}  stored as",
-        "part", "tensors", "parameters", "MB"
+        "{:<10} {:>8} {:>14} {:>10} {:>6}  stored as",
+        "part", "tensors", "parameters", "MB", "bits"
     )?;
     for part in &inspection.parts {
         let dtypes: Vec<&str> = part.dtypes.iter().map(|dtype| dtype.name()).collect();
         writeln!(
             out,
-            "{:<10} {:>8} {:>14} {:>10.1}  {}",
+            "{:<10} {:>8} {:>14} {:>10.1} {:>6.2}  {}",
             part.name,
             part.tensors,
             part.parameters,
             part.bytes as f64 / 1e6,
+            part.bits_per_weight(),
             dtypes.join(", ")
         )?;
     }
     writeln!(out)?;
+    for (part, hash) in inspection.parts.iter().zip(hashes) {
+        if let Some(hash) = hash {
+            writeln!(out, "{:<10} SHA-256 {hash}", part.name)?;
+        }
+    }
+    if hashes.iter().any(Option::is_some) {
+        writeln!(out)?;
+    }
     for file in &inspection.files {
         writeln!(out, "{}", file.display())?;
     }
@@ -198,17 +225,13 @@ fn print(name: &str, inspection: &Inspection, problems: &[String]) -> Result<(),
     Ok(out.flush()?)
 }
 
-/// As `mm_projector_type` and `mm_projector_variant` name it.
+/// As `mm_projector_type` and `mm_projector_variant` name it; the released variant goes without.
 fn projector_name(projector: Projector) -> String {
-    match projector {
-        Projector::Linear => "linear".to_owned(),
-        Projector::Mlp { depth } => format!("mlp{depth}x_gelu"),
-        Projector::LdpNet => "ldpnet".to_owned(),
-        Projector::LdpNetV2(variant) => match variant {
-            LdpV2::PoolPeg => "ldpnetv2".to_owned(),
-            LdpV2::NoPool => "ldpnetv2, no-pool".to_owned(),
-            LdpV2::Pool => "ldpnetv2, pool".to_owned(),
-            LdpV2::PoolPositions => "ldpnetv2, pool+positions".to_owned(),
-        },
+    let (kind, variant) = projector.names();
+    match variant {
+        Some(variant) if projector != Projector::LdpNetV2(LdpV2::default()) => {
+            format!("{kind}, {variant}")
+        }
+        _ => kind,
     }
 }
