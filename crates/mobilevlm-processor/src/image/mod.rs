@@ -25,6 +25,7 @@
 //! [`resize`], [`center_crop`], [`Preprocessor::normalise`]. All of them give what upstream's
 //! Pillow 12 gives, to the last bit: what a model was trained on is what it sees here.
 
+mod bands;
 mod bmp;
 mod crop;
 mod decode;

@@ -5,7 +5,7 @@
 //! Upstream of the numbers: `precompute_coeffs`, `normalize_coeffs_8bpc` and `bicubic_filter` in
 //! Pillow's `src/libImaging/Resample.c`.
 
-use super::RgbImage;
+use super::{RgbImage, bands};
 
 /// Fractional bits of a weight: Pillow's `PRECISION_BITS`, `32 - 8 - 2`.
 const BITS: u32 = 22;
@@ -91,12 +91,15 @@ pub(crate) fn resample(
     let stride = window.width * 3;
     let mut narrow = vec![0; (end - first) * stride];
     let reaches = columns.reaches(canvas);
-    for (y, out) in (first..end).zip(narrow.chunks_exact_mut(stride)) {
-        let row = canvas.picture.row(y - canvas.top);
-        for (reach, pixel) in reaches.iter().zip(out.as_chunks_mut().0) {
-            *pixel = reach.apply(row);
+    let work = canvas.picture.pixels.len();
+    bands::fill(&mut narrow, stride, work, |above, lines| {
+        for (y, out) in (first + above..).zip(lines.chunks_exact_mut(stride)) {
+            let row = canvas.picture.row(y - canvas.top);
+            for (reach, pixel) in reaches.iter().zip(out.as_chunks_mut().0) {
+                *pixel = reach.apply(row);
+            }
         }
-    }
+    });
 
     // A row of the border is its colour after the first pass too: the weights of a pixel add up
     // to 2^22 within the rounding of a few dozen of them, far less than the half that rounds.

@@ -20,7 +20,7 @@ mod upsample;
 
 use self::colour::Colours;
 use self::header::{Next, Reader};
-use super::{Format, ImageError, Limits, RgbImage};
+use super::{Format, ImageError, Limits, RgbImage, bands};
 
 /// The most scans that a file may have. Encoders write ten or so; each scan visits the whole
 /// picture, however few bytes it has, so a file of thousands would take minutes.
@@ -41,15 +41,23 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageErr
     let colours = Colours::guess(reader.frame()?, reader.jfif, reader.adobe);
     let mut frame = reader.into_frame()?;
     frame.transform()?;
-    let mut picture = RgbImage::filled(frame.width, frame.height, [0; 3]);
-    let mut rows = vec![vec![0; frame.width]; frame.components.len()];
-    let lines = picture.pixels.chunks_exact_mut(frame.width * 3);
-    for (y, out) in lines.enumerate() {
-        for (component, row) in frame.components.iter().zip(&mut rows) {
-            upsample::row(&frame, component, y, row);
+    let mut picture = RgbImage {
+        width: frame.width,
+        height: frame.height,
+        // Zeros that cost nothing before the threads below write over them.
+        pixels: vec![0; frame.width * frame.height * 3],
+    };
+    let (stride, work) = (frame.width * 3, picture.pixels.len());
+    bands::fill(&mut picture.pixels, stride, work, |first, lines| {
+        let mut rows = vec![vec![0; frame.width]; frame.components.len()];
+        let mut sums = vec![0; frame.width];
+        for (y, out) in (first..).zip(lines.chunks_exact_mut(stride)) {
+            for (component, row) in frame.components.iter().zip(&mut rows) {
+                upsample::row(&frame, component, y, &mut sums, row);
+            }
+            colours.convert(&rows, out);
         }
-        colours.convert(&rows, out);
-    }
+    });
     Ok(picture)
 }
 

@@ -5,8 +5,15 @@
 
 use super::frame::{Component, Frame};
 
-/// Row `y` of the picture from one component: `out` `[width]`.
-pub(super) fn row(frame: &Frame, component: &Component, y: usize, out: &mut [u8]) {
+/// Row `y` of the picture from one component: `out` `[width]`. `sums` is scratch: any content, at
+/// least as long.
+pub(super) fn row(
+    frame: &Frame,
+    component: &Component,
+    y: usize,
+    sums: &mut [u16],
+    out: &mut [u8],
+) {
     let across = frame.max_h / component.h;
     let down = frame.max_v / component.v;
     let nearer = component.row(y / down);
@@ -22,12 +29,21 @@ pub(super) fn row(frame: &Frame, component: &Component, y: usize, out: &mut [u8]
         }
         // Narrower components than this are repeated, as in libjpeg.
         (2, 1) if component.width > 2 => {
-            triangle(component.width, |x| u32::from(nearer[x]), 1, out);
+            let sums = &mut sums[..component.width];
+            for (sum, &a) in sums.iter_mut().zip(nearer) {
+                *sum = u16::from(a);
+            }
+            // In quarters.
+            triangle::<2>(sums, [1, 2], out);
         }
         (2, 2) if component.width > 2 => {
             let farther = farther(component, y);
-            let column = |x: usize| u32::from(nearer[x]) * 3 + u32::from(farther[x]);
-            triangle(component.width, column, 4, out);
+            let sums = &mut sums[..component.width];
+            for (sum, (&a, &b)) in sums.iter_mut().zip(nearer.iter().zip(farther)) {
+                *sum = u16::from(a) * 3 + u16::from(b);
+            }
+            // In sixteenths: the sums are four times too large.
+            triangle::<4>(sums, [8, 7], out);
         }
         _ => {
             for (out, &sample) in out.chunks_mut(across).zip(nearer) {
@@ -47,21 +63,25 @@ fn farther(component: &Component, y: usize) -> &[u8] {
     })
 }
 
-/// Doubles a row of `width` samples that are `unit` times too large.
+/// Doubles a row of at least two samples and takes off the `BITS` lowest bits of the weighted sums.
+///
+/// Of a pair, the left sample rounds one half down and the right one up, so that errors do not add
+/// up: `rounding` is added to each.
 #[inline]
-fn triangle(width: usize, sample: impl Fn(usize) -> u32, unit: u32, out: &mut [u8]) {
-    // Of a pair, the left sample rounds one half down and the right one up (`unit` 1: 1 and 2
-    // quarters; `unit` 4: 8 and 7 sixteenths), so that errors do not add up.
-    let (bias_left, bias_right) = if unit == 1 { (1, 2) } else { (8, 7) };
-    let total = unit * 4;
-    let last = width - 1;
-    for (x, pair) in out.chunks_mut(2).enumerate() {
-        let here = sample(x) * 3;
-        let left = sample(x.saturating_sub(1));
-        let right = sample((x + 1).min(last));
-        pair[0] = ((here + left + bias_left) / total) as u8;
-        if let [_, out] = pair {
-            *out = ((here + right + bias_right) / total) as u8;
-        }
+fn triangle<const BITS: u32>(samples: &[u16], rounding: [u16; 2], out: &mut [u8]) {
+    let pair = |left: u16, here: u16, right: u16| {
+        // 4 x 1020 at most.
+        let here = 3 * here;
+        [left + here + rounding[0], right + here + rounding[1]].map(|sum| (sum >> BITS) as u8)
+    };
+    let last = samples.len() - 1;
+    // Where the width is odd, the last pair has one sample.
+    let end = pair(samples[last - 1], samples[last], samples[last]);
+    let (inner, outer) = out.split_at_mut(2 * last);
+    outer.copy_from_slice(&end[..outer.len()]);
+    let (pairs, _) = inner.as_chunks_mut::<2>();
+    pairs[0] = pair(samples[0], samples[0], samples[1]);
+    for (out, around) in pairs[1..].iter_mut().zip(samples.windows(3)) {
+        *out = pair(around[0], around[1], around[2]);
     }
 }
