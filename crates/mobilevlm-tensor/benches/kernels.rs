@@ -116,6 +116,12 @@ impl Bench {
         let mut out = vec![0.0; q.len()];
         let seconds =
             self.best(|| ops::attention(&self.compute, &q, heads, &kv, visible, &mut out));
+        if visible == Visible::All {
+            let name = format!("{name}, in integers");
+            let seconds = self
+                .best(|| ops::attention_i16(&self.compute, &q, &q, &q, heads, head_dim, &mut out));
+            self.report_flops(&name, 4.0 * (m * m * heads * head_dim) as f64, seconds);
+        }
         let pairs = match visible {
             Visible::All => m * m,
             Visible::Causal { .. } => m * (m + 1) / 2,

@@ -35,6 +35,18 @@ pub(crate) fn with_scratch<R>(floats: usize, job: impl FnOnce(&mut [f32]) -> R) 
     result
 }
 
+/// Scratch that holds integers.
+pub(crate) fn integers(scratch: &[f32]) -> &[i32] {
+    // SAFETY: the two types have the same size and alignment, and any bits are a value of either.
+    unsafe { std::slice::from_raw_parts(scratch.as_ptr().cast(), scratch.len()) }
+}
+
+/// Scratch to put integers into.
+pub(crate) fn integers_mut(scratch: &mut [f32]) -> &mut [i32] {
+    // SAFETY: as for [`integers`], and the borrow is unique.
+    unsafe { std::slice::from_raw_parts_mut(scratch.as_mut_ptr().cast(), scratch.len()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -103,6 +103,8 @@ fn any_number_of_threads_gives_the_same() {
                 kv.append(&c, &x, &normal);
                 let mut mixed = vec![0.0; x.len()];
                 ops::attention(&c, &x, 3, &kv, Visible::Causal { first: 0 }, &mut mixed);
+                let before = mixed.clone();
+                ops::attention_i16(&c, &before, &x, &normal, 3, 32, &mut mixed);
                 let mut up = vec![0.0; m * ffn];
                 ops::linear(&c, &mixed, &matrix(Format::F16, ffn, width), None, &mut up);
                 let mut gate = up.clone();
@@ -209,6 +211,21 @@ proptest! {
             for (narrow, all) in narrow.chunks_exact(few.rows()).zip(all.chunks_exact(n)) {
                 prop_assert!(bits(narrow) == bits(&all[..few.rows()]));
             }
+        }
+    }
+
+    /// Any shape: the last rows alone see the same as among all rows, in integers too.
+    #[test]
+    fn full_attention_is_the_same_in_any_company(m in 1usize..60, last in 1usize..60, n in 1usize..80, heads in 1usize..4, head_dim in 1usize..70) {
+        let last = last.min(m);
+        let width = heads * head_dim;
+        let (q, k, v) = (numbers(m * width, 5), numbers(n * width, 6), numbers(n * width, 7));
+        for kernels in runnable() {
+            let compute = Compute::new(kernels, 2);
+            let (mut all, mut rows) = (vec![0.0; m * width], vec![0.0; last * width]);
+            ops::attention_i16(&compute, &q, &k, &v, heads, head_dim, &mut all);
+            ops::attention_i16(&compute, &q[(m - last) * width..], &k, &v, heads, head_dim, &mut rows);
+            prop_assert!(bits(&rows) == bits(&all[(m - last) * width..]));
         }
     }
 

@@ -1,5 +1,5 @@
 use mobilevlm_checkpoint::{Activation, Scope, VisionConfig};
-use mobilevlm_tensor::ops::{KeyValues, Visible};
+use mobilevlm_tensor::ops::KeyValues;
 use mobilevlm_tensor::{Compute, ops};
 
 use crate::{ModelError, linear::Linear, norm::LayerNorm};
@@ -27,6 +27,7 @@ pub(crate) struct Workspace {
     value: Vec<f32>,
     attended: Vec<f32>,
     inner: Vec<f32>,
+    /// Memory for attention in `f32`.
     key_values: KeyValues,
 }
 
@@ -95,20 +96,11 @@ impl Block {
         self.layer_norm1.forward(compute, x, normed);
         self.k_proj.forward(compute, normed, key);
         self.v_proj.forward(compute, normed, value);
-        key_values.truncate(0);
-        key_values.append(compute, key, value);
 
         let x = &mut x[skipped..];
         let (query, attended) = (&mut query[skipped..], &mut attended[skipped..]);
         self.q_proj.forward(compute, &normed[skipped..], query);
-        ops::attention(
-            compute,
-            query,
-            self.heads,
-            key_values,
-            Visible::All,
-            attended,
-        );
+        ops::full_attention(compute, query, key, value, self.heads, key_values, attended);
         self.out_proj.forward_add(compute, attended, x);
 
         let normed = &mut normed[skipped..];
@@ -117,6 +109,11 @@ impl Block {
         self.fc1.forward(compute, normed, inner);
         (self.activation)(compute, inner);
         self.fc2.forward_add(compute, inner, x);
+    }
+
+    /// Whether its largest weights are in panels, which are multiplied as integers.
+    pub(crate) fn is_interleaved(&self) -> bool {
+        self.fc1.weight().is_interleaved()
     }
 
     /// Multiply-adds of [`Block::forward`] on `rows` rows.

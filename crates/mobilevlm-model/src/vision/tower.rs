@@ -1,5 +1,5 @@
 use mobilevlm_checkpoint::{Scope, VisionConfig};
-use mobilevlm_tensor::Compute;
+use mobilevlm_tensor::{Arithmetic, Compute};
 
 use super::block::{Block, Workspace};
 use super::embeddings::Embeddings;
@@ -62,6 +62,7 @@ impl VisionTower {
                 found: pixels.len(),
             });
         }
+        let compute = &self.suited(compute);
         let mut x = self.embeddings.forward(compute, pixels);
         let mut work = Workspace::new(&self.config, self.patches() + 1);
         for (index, block) in self.blocks.iter().enumerate() {
@@ -79,6 +80,16 @@ impl VisionTower {
             + blocks
                 .map(|(index, block)| block.multiply_adds(rows, self.skipped(index)))
                 .sum::<u64>()
+    }
+
+    /// `compute`, with attention in integers only where the weights are multiplied as integers too:
+    /// float weights give the numbers of float arithmetic.
+    fn suited(&self, compute: &Compute) -> Compute {
+        if self.blocks.iter().any(Block::is_interleaved) {
+            compute.clone()
+        } else {
+            compute.clone().with_arithmetic(Arithmetic::F32)
+        }
     }
 
     /// Rows that block `index` need not compute: the class token in the last block.

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use super::dot::Dot;
 use super::generic::peak::Int8;
 use super::simd::Simd;
+use super::simd_i16::SimdI16;
 
 /// Proves that the machine has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
@@ -190,6 +191,42 @@ impl Dot for Avx2 {
     }
 }
 
+impl SimdI16 for Avx2 {
+    type Integers = __m256i;
+
+    intrinsics! {
+        fn zeros() -> __m256i = _mm256_setzero_si256();
+        fn splat_pair(pair: i32) -> __m256i = _mm256_set1_epi32(pair);
+        fn add_pair_products(a: __m256i, b: __m256i, sum: __m256i) -> __m256i =
+            _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+        fn integers_to_f32(a: __m256i) -> __m256 = _mm256_cvtepi32_ps(a);
+        fn round_pairs(first: __m256, second: __m256) -> __m256i = _mm256_blend_epi16::<0xaa>(
+            _mm256_cvtps_epi32(first),
+            _mm256_slli_epi32::<16>(_mm256_cvtps_epi32(second)),
+        );
+    }
+
+    #[inline(always)]
+    unsafe fn load_integers(self, from: *const i32) -> __m256i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store_integers(self, a: __m256i, to: *mut i32) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm256_storeu_si256(to.cast(), a) }
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, a: __m256, to: *mut i32) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe {
+            let a = _mm256_cvtps_epi32(a);
+            let (low, high) = (_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
+            _mm_storeu_si128(to.cast(), _mm_packs_epi32(low, high));
+        }
+    }
+}
+
 kernel_table! {
     name: "avx2",
     features: [
@@ -202,6 +239,7 @@ kernel_table! {
     direct_rows: 2,
     packed_rows: 3,
     attention: [6, 2, 2],
+    integer_attention: true,
     panels: [2, 3, 1],
     peak: 12,
 }

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use super::dot::Dot;
 use super::generic::peak::Int8;
 use super::simd::Simd;
+use super::simd_i16::SimdI16;
 
 /// Proves that the machine has AVX-512 F, BW, DQ, VL and VNNI.
 #[derive(Clone, Copy)]
@@ -173,6 +174,39 @@ impl Dot for Avx512 {
     }
 }
 
+impl SimdI16 for Avx512 {
+    type Integers = __m512i;
+
+    intrinsics! {
+        fn zeros() -> __m512i = _mm512_setzero_si512();
+        fn splat_pair(pair: i32) -> __m512i = _mm512_set1_epi32(pair);
+        fn add_pair_products(a: __m512i, b: __m512i, sum: __m512i) -> __m512i =
+            _mm512_dpwssd_epi32(sum, a, b);
+        fn integers_to_f32(a: __m512i) -> __m512 = _mm512_cvtepi32_ps(a);
+        fn round_pairs(first: __m512, second: __m512) -> __m512i = _mm512_mask_blend_epi16(
+            0xaaaa_aaaa,
+            _mm512_cvtps_epi32(first),
+            _mm512_slli_epi32::<16>(_mm512_cvtps_epi32(second)),
+        );
+    }
+
+    #[inline(always)]
+    unsafe fn load_integers(self, from: *const i32) -> __m512i {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store_integers(self, a: __m512i, to: *mut i32) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm512_storeu_si512(to.cast(), a) }
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, a: __m512, to: *mut i32) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a))) }
+    }
+}
+
 kernel_table! {
     name: "avx512",
     features: [
@@ -187,6 +221,7 @@ kernel_table! {
     direct_rows: 6,
     packed_rows: 6,
     attention: [6, 4, 1],
+    integer_attention: true,
     panels: [4, 6, 2],
     peak: 16,
 }

@@ -7,6 +7,7 @@
 /// - `simd`: the vector type, and how its value is made inside such a function;
 /// - `direct_rows`, `packed_rows`: rows of a tile, see `generic::direct` and `generic::packed`;
 /// - `attention`: rows, accumulators per row, and vectors in a panel, see `generic::attention`;
+/// - `integer_attention`: whether `generic::attention_i16` is faster than `generic::attention`;
 /// - `panels`: rows that are multiplied with a panel at once, and rows and panels of a tile of many,
 ///   see `generic::panels`;
 /// - `peak`: independent accumulators that keep the multiply-add units busy, of floats and of integers.
@@ -19,6 +20,7 @@ macro_rules! kernel_table {
         direct_rows: $direct_rows:literal,
         packed_rows: $rows:literal,
         attention: [$attention_rows:literal, $wide:literal, $narrow:literal],
+        integer_attention: $integer_attention:literal,
         panels: [$few:literal, $many:literal, $together:literal],
         peak: $peak:literal,
     ) => {
@@ -73,6 +75,12 @@ macro_rules! kernel_table {
 
                 fn attention(a: &attention::Attention, scratch: &mut [f32]) =
                     attention::attention::<$simd, $attention_rows, $wide, $narrow>;
+                fn attention_i16(a: &attention_i16::Attention, scratch: &mut [f32]) =
+                    attention_i16::attention::<$simd, $attention_rows, $wide, $narrow>;
+                fn pack_keys_i16(keys: &attention_i16::Rows, out: &mut [i32], units: &mut [f32]) =
+                    attention_i16::pack_keys::<$simd>;
+                fn pack_values_i16(values: &attention_i16::Rows, out: &mut [i32], units: &mut [f32]) =
+                    attention_i16::pack_values::<$simd>;
                 fn rotary(row: &mut [f32], cos: &[f32], sin: &[f32]) = rotary::rotary::<$simd>;
 
                 fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) = norm::rms_norm::<$simd>;
@@ -101,6 +109,7 @@ macro_rules! kernel_table {
                     lanes: <$simd as Simd>::LANES,
                     rows: $rows,
                     attention_rows: $attention_rows,
+                    integer_attention: $integer_attention,
                     panel_rows: $many,
                     peak_operations: 2 * $peak * <$simd as Simd>::LANES,
                     int8_operations: 2 * $peak * <$simd as peak::Int8>::PRODUCTS,
@@ -123,6 +132,9 @@ macro_rules! kernel_table {
                 quantise,
                 pack_rows,
                 attention,
+                attention_i16,
+                pack_keys_i16,
+                pack_values_i16,
                 rotary,
                 rms_norm,
                 layer_norm,

@@ -20,6 +20,7 @@ mod list;
 mod neon;
 mod portable;
 mod simd;
+mod simd_i16;
 
 pub use choose::KernelError;
 pub use list::{Cell, Origin, Table, tables};
@@ -28,6 +29,7 @@ use std::ops::Range;
 
 use crate::Format;
 use generic::attention::Attention;
+use generic::attention_i16;
 use generic::direct::Direct;
 use generic::packed::Packed;
 use generic::panels::Panels;
@@ -52,6 +54,9 @@ pub struct Kernels {
     pack_rows: unsafe fn(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]),
 
     attention: unsafe fn(&Attention, scratch: &mut [f32]),
+    attention_i16: unsafe fn(&attention_i16::Attention, scratch: &mut [f32]),
+    pack_keys_i16: unsafe fn(&attention_i16::Rows, out: &mut [i32], units: &mut [f32]),
+    pack_values_i16: unsafe fn(&attention_i16::Rows, out: &mut [i32], units: &mut [f32]),
     rotary: unsafe fn(row: &mut [f32], cos: &[f32], sin: &[f32]),
 
     rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
@@ -122,6 +127,8 @@ pub(crate) struct Tile {
     pub(crate) panel_rows: usize,
     /// Rows that attention computes at once.
     pub(crate) attention_rows: usize,
+    /// Whether attention in 16-bit integers is faster than in `f32`.
+    pub(crate) integer_attention: bool,
     /// Operations, a multiplication or an addition each, in a round of `peak`.
     pub(crate) peak_operations: usize,
     /// The same for a round of `int8_peak`.
@@ -218,6 +225,15 @@ impl Kernels {
         // SAFETY: the features are present, as the table was handed out; the rest is promised.
         unsafe { (self.attention)(a, scratch) }
     }
+
+    /// See [`generic::attention_i16`].
+    ///
+    /// # Safety
+    /// The promise of [`attention`](attention_i16::attention).
+    pub(crate) unsafe fn attention_i16(&self, a: &attention_i16::Attention, scratch: &mut [f32]) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.attention_i16)(a, scratch) }
+    }
 }
 
 /// Methods for the functions that need nothing but the table's features.
@@ -235,6 +251,8 @@ macro_rules! safe_functions {
 safe_functions! {
     quantise(x: &[f32], row: &mut Row);
     pack_rows(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]);
+    pack_keys_i16(keys: &attention_i16::Rows, out: &mut [i32], units: &mut [f32]);
+    pack_values_i16(values: &attention_i16::Rows, out: &mut [i32], units: &mut [f32]);
     rotary(row: &mut [f32], cos: &[f32], sin: &[f32]);
     rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]);
     layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]);

@@ -5,6 +5,7 @@ use std::arch::aarch64::*;
 use super::dot::Dot;
 use super::generic::peak::Int8;
 use super::simd::Simd;
+use super::simd_i16::SimdI16;
 
 /// Proves that the machine has NEON.
 #[derive(Clone, Copy)]
@@ -170,6 +171,44 @@ impl Dot for Neon {
     }
 }
 
+impl SimdI16 for Neon {
+    type Integers = int32x4_t;
+
+    intrinsics! {
+        fn zeros() -> int32x4_t = vdupq_n_s32(0);
+        fn splat_pair(pair: i32) -> int32x4_t = vdupq_n_s32(pair);
+        fn add_pair_products(a: int32x4_t, b: int32x4_t, sum: int32x4_t) -> int32x4_t = {
+            let (a, b) = (vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b));
+            let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+            vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(a, b)))
+        };
+        fn integers_to_f32(a: int32x4_t) -> float32x4_t = vcvtq_f32_s32(a);
+        fn round_pairs(first: float32x4_t, second: float32x4_t) -> int32x4_t =
+            vsliq_n_s32::<16>(vcvtnq_s32_f32(first), vcvtnq_s32_f32(second));
+    }
+
+    #[inline(always)]
+    unsafe fn load_integers(self, from: *const i32) -> int32x4_t {
+        // SAFETY: readable by the caller's promise; `self` proves the instructions.
+        unsafe { vreinterpretq_s32_u8(vld1q_u8(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_integers(self, a: int32x4_t, to: *mut i32) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe { vst1q_u8(to.cast(), vreinterpretq_u8_s32(a)) }
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, a: float32x4_t, to: *mut i32) {
+        // SAFETY: writable by the caller's promise; `self` proves the instructions.
+        unsafe {
+            vst1_u8(
+                to.cast(),
+                vreinterpret_u8_s16(vqmovn_s32(vcvtnq_s32_f32(a))),
+            )
+        }
+    }
+}
+
 // Registers, of 32: a tile of the linear layer takes 6 · 4 sums, 6 rows and a weight; attention
 // 6 · 4 sums, 4 vectors and a factor. The compiler keeps both inner loops free of spills. 24 sums
 // are more than the 16 that four multiply-add units of latency 4 have under way.
@@ -181,6 +220,7 @@ kernel_table! {
     direct_rows: 4,
     packed_rows: 6,
     attention: [6, 4, 4],
+    integer_attention: false,
     panels: [2, 3, 1],
     peak: 24,
 }

@@ -4,6 +4,7 @@
 use super::dot::Dot;
 use super::generic::peak::Int8;
 use super::simd::Simd;
+use super::simd_i16::SimdI16;
 use crate::format::{bf16_to_f32, f16_to_f32};
 
 /// Proves nothing, since nothing is needed.
@@ -278,6 +279,66 @@ impl Dot for Portable {
     }
 }
 
+impl SimdI16 for Portable {
+    type Integers = [i32; 4];
+
+    #[inline(always)]
+    fn zeros(self) -> [i32; 4] {
+        [0; 4]
+    }
+    #[inline(always)]
+    fn splat_pair(self, pair: i32) -> [i32; 4] {
+        [pair; 4]
+    }
+    #[inline(always)]
+    fn add_pair_products(self, a: [i32; 4], b: [i32; 4], mut sum: [i32; 4]) -> [i32; 4] {
+        for i in 0..4 {
+            let low = i32::from(a[i] as i16) * i32::from(b[i] as i16);
+            let high = (a[i] >> 16) * (b[i] >> 16);
+            sum[i] = sum[i].wrapping_add(low).wrapping_add(high);
+        }
+        sum
+    }
+    #[inline(always)]
+    fn integers_to_f32(self, a: [i32; 4]) -> Four {
+        Four([a[0] as f32, a[1] as f32, a[2] as f32, a[3] as f32])
+    }
+    #[inline(always)]
+    fn round_pairs(self, Four(first): Four, Four(second): Four) -> [i32; 4] {
+        let mut pairs = [0; 4];
+        for i in 0..4 {
+            pairs[i] = pair(first[i], second[i]);
+        }
+        pairs
+    }
+
+    #[inline(always)]
+    unsafe fn load_integers(self, from: *const i32) -> [i32; 4] {
+        // SAFETY: readable for four integers by the caller's promise.
+        unsafe { from.cast::<[i32; 4]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store_integers(self, a: [i32; 4], to: *mut i32) {
+        // SAFETY: writable for four integers by the caller's promise.
+        unsafe { to.cast::<[i32; 4]>().write_unaligned(a) }
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, Four([a, b, c, d]): Four, to: *mut i32) {
+        let pairs = [pair(a, b), pair(c, d)];
+        // SAFETY: writable for two pairs by the caller's promise.
+        unsafe { to.cast::<[i32; 2]>().write_unaligned(pairs) }
+    }
+}
+
+/// Both rounded, the first in the lower half.
+#[inline(always)]
+fn pair(first: f32, second: f32) -> i32 {
+    // Added to a number below 2^22, 1.5 · 2^23 leaves it, rounded, in the lowest bits: without the
+    // instruction, `f32::round_ties_even` is a slow function call.
+    let rounded = |x: f32| (x + 12_582_912.0).to_bits();
+    (rounded(first) & 0xffff | rounded(second) << 16) as i32
+}
+
 kernel_table! {
     name: "portable",
     features: [],
@@ -286,6 +347,7 @@ kernel_table! {
     direct_rows: 2,
     packed_rows: 2,
     attention: [2, 4, 4],
+    integer_attention: false,
     panels: [1, 2, 1],
     peak: 12,
 }

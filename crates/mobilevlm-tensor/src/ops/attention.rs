@@ -43,6 +43,11 @@ impl KeyValues {
         }
     }
 
+    /// Numbers in a head.
+    pub fn head_dim(&self) -> usize {
+        self.head_dim
+    }
+
     /// Number of positions held.
     pub fn len(&self) -> usize {
         self.len

@@ -6,6 +6,7 @@
 mod activation;
 mod attention;
 mod convolution;
+mod full_attention;
 mod linear;
 mod norm;
 mod panels;
@@ -14,6 +15,7 @@ mod rotary;
 pub use activation::{add, gelu, hard_sigmoid, hard_swish, quick_gelu, relu, silu_mul};
 pub use attention::{KeyValues, Visible, attention};
 pub use convolution::{adaptive_mean, depthwise3x3};
+pub use full_attention::{attention_i16, full_attention};
 pub use linear::{Linear, linear, linear_add, linears};
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::{Rotary, rotary};

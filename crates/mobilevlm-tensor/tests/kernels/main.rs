@@ -5,6 +5,7 @@
 //! skipped is printed; run with `--nocapture` to see it.
 
 mod attention;
+mod attention_i16;
 mod elementwise;
 mod grid;
 mod linear;
@@ -27,6 +28,9 @@ fn check(cell: &Cell, compute: &Compute, differences: &mut Differences) {
         ("quantise", None) => panels::quantise(compute, differences),
         ("pack_rows", None) => linear::packing(compute, differences),
         ("attention", None) => attention::check(compute, differences),
+        ("attention_i16" | "pack_keys_i16" | "pack_values_i16", None) => {
+            attention_i16::check(compute, differences)
+        }
         ("rotary", None) => rotary::check(compute, differences),
         ("rms_norm", None) => norm::rms(compute, differences),
         ("layer_norm", None) => norm::layer(compute, differences),
@@ -81,7 +85,7 @@ fn every_cell_of_every_table() {
                 }
             };
             println!(
-                "{:<9} {:<12} {format:<5} {:<9} {outcome}",
+                "{:<9} {:<15} {format:<5} {:<9} {outcome}",
                 table.name,
                 cell.operation,
                 cell.origin.name()

@@ -48,6 +48,28 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::Vector) -> S::Vector {
     s.select_less(s.splat(HIGHEST), x, s.splat(f32::INFINITY), result)
 }
 
+/// 2ˣ in each lane for x ≤ 0, within 7e-6 of its value; 2⁻³⁰ for any smaller x.
+///
+/// x = n + r with |r| ≤ 1/2, and 2ʳ = 1 + r · q(r), where q interpolates (2ʳ − 1) / r at the four
+/// Chebyshev nodes of that interval.
+#[inline(always)]
+pub(super) fn exp2_coarse<S: Simd>(s: S, x: S::Vector) -> S::Vector {
+    /// 1.5 · 2²³ + 127, as [`TO_EXPONENT`] with the exponent of one.
+    const TO_EXPONENT: f32 = 12_583_039.0;
+    // The bound comes first: `max` gives the second operand where one is NaN.
+    let bounded = s.max(s.splat(-30.0), x);
+    let shifted = s.add(bounded, s.splat(TO_EXPONENT));
+    let r = s.sub(bounded, s.sub(shifted, s.splat(TO_EXPONENT)));
+    let mut q = s.splat(0.009_656_71);
+    for coefficient in [0.055_838_283, 0.240_225_3, 0.693_136_75] {
+        q = s.mul_add(q, r, s.splat(coefficient));
+    }
+    s.mul(
+        s.mul_add(q, r, s.splat(1.0)),
+        s.shift_into_exponent(shifted),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

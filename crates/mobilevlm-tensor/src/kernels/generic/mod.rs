@@ -11,6 +11,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod attention_i16;
 pub(crate) mod convolution;
 pub(crate) mod direct;
 mod exp;

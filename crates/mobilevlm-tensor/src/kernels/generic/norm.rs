@@ -80,7 +80,7 @@ fn sum<S: Simd>(s: S, x: &[f32]) -> f32 {
 
 /// Σ (x − centre)².
 #[inline(always)]
-fn sum_of_squares<S: Simd>(s: S, x: &[f32], centre: f32) -> f32 {
+pub(super) fn sum_of_squares<S: Simd>(s: S, x: &[f32], centre: f32) -> f32 {
     let mut sums = [s.splat(0.0); SIDE];
     let mut groups = x.chunks_exact(SIDE * S::LANES);
     for group in &mut groups {
