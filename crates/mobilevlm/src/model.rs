@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use mobilevlm_checkpoint::{Checkpoint, Config, Inventory};
+use mobilevlm_checkpoint::{Checkpoint, Config, Dtype, Inventory};
 use mobilevlm_model::{LanguageModel, Projector, VisionTower};
 use mobilevlm_processor::{Aspect, Preprocessor, PromptItem, RgbImage, Template, Tokenizer, Turn};
 use mobilevlm_tensor::{Compute, Kernels};
@@ -80,7 +80,7 @@ impl Model {
     pub fn random(shape: Shape, options: &OpenOptions) -> Result<Model, Error> {
         let start = Instant::now();
         let config = shape.config()?;
-        let weights = random::weights(&config)?;
+        let weights = random::weights(&config, |_, _| Dtype::F16)?;
         let tokenizer = random::tokenizer(config.language.vocab)?;
         Model::assemble(start, config, &weights, tokenizer, options)
     }

@@ -1,10 +1,11 @@
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use mobilevlm_checkpoint::{
     CheckpointError, Config, ConfigFiles, Dtype, Inventory, Tensor, expected_tensors,
 };
 use mobilevlm_processor::{Piece, PieceKind, Tokenizer, TokenizerSettings};
-use mobilevlm_tensor::prefer_huge_pages;
+use mobilevlm_tensor::{Bytes, Format, Matrix, prefer_huge_pages};
 
 use crate::Error;
 
@@ -67,37 +68,106 @@ impl Shape {
     }
 }
 
-/// Random float16 weights for every tensor that `config` asks for.
-pub(crate) fn weights(config: &Config) -> Result<Inventory, Error> {
+/// Random weights for every tensor that `config` asks for, each of the type that `dtype` says for
+/// its name and shape: float16, or blocks of a format.
+pub(crate) fn weights(
+    config: &Config,
+    dtype: impl Fn(&str, &[usize]) -> Dtype,
+) -> Result<Inventory, Error> {
     let mut inventory = Inventory::default();
-    for (index, (name, shape)) in expected_tensors(config).into_iter().enumerate() {
-        let bytes = shape.iter().product::<usize>() * Dtype::F16.size();
-        let data = halves(index as u64, bytes);
-        let tensor = Tensor::new(Dtype::F16, shape, data.into())
-            .map_err(mobilevlm_model::ModelError::from)?;
+    let mut patterns = Patterns::default();
+    for ((name, shape), seed) in expected_tensors(config).into_iter().zip(0..) {
+        let (dtype, data) = match dtype(&name, &shape) {
+            dtype @ (Dtype::Blocks(format) | Dtype::Panels(format)) => {
+                let columns = shape.iter().skip(1).product();
+                let pattern = patterns.of(dtype, format, columns);
+                let bytes = dtype.bytes(&shape).unwrap_or(0);
+                (dtype, repeated(pattern, seed, bytes))
+            }
+            _ => {
+                let bytes = shape.iter().product::<usize>() * Dtype::F16.size();
+                (Dtype::F16, halves(seed, bytes))
+            }
+        };
+        let tensor =
+            Tensor::new(dtype, shape, data.into()).map_err(mobilevlm_model::ModelError::from)?;
         inventory.insert(name, tensor);
     }
     Ok(inventory)
 }
 
+/// Rows that are interleaved together.
+const PANEL: usize = 16;
+
+/// Panels of a pattern.
+const PANELS: usize = 8;
+
+/// Some panels of random numbers for each type and width, encoded once: the quantisers of some
+/// formats would take minutes for a whole model.
+#[derive(Default)]
+struct Patterns {
+    encoded: BTreeMap<(&'static str, usize), Vec<u8>>,
+}
+
+impl Patterns {
+    /// The bytes of [`PANELS`] panels of `columns` numbers; `dtype` is blocks or panels of `format`.
+    fn of(&mut self, dtype: Dtype, format: Format, columns: usize) -> &[u8] {
+        let key = (dtype.name(), columns);
+        self.encoded.entry(key).or_insert_with(|| {
+            let rows = PANELS * PANEL;
+            let mut numbers = vec![0.0; rows * columns];
+            Format::F16.decode(&halves(columns as u64, 2 * numbers.len()), &mut numbers);
+            let stored = Bytes::from(format.encode(&numbers));
+            match (dtype, Matrix::new(format, rows, columns, stored.clone())) {
+                (Dtype::Panels(_), Ok(matrix)) => matrix.interleave().bytes().to_vec(),
+                _ => stored.to_vec(),
+            }
+        })
+    }
+}
+
+/// `bytes` bytes: the panels of `pattern` in a random order.
+fn repeated(pattern: &[u8], seed: u64, bytes: usize) -> Vec<u8> {
+    let mut data = vec![0; bytes];
+    prefer_huge_pages(&data);
+    let panel = (pattern.len() / PANELS).max(1);
+    let mut order = odd(seed);
+    for out in data.chunks_mut(panel) {
+        order = xorshift(order);
+        // The lowest bits are the least random ones.
+        let choice = (order >> 32) as usize % PANELS;
+        out.copy_from_slice(&pattern[choice * panel..][..out.len()]);
+    }
+    data
+}
+
+/// One step of a generator (Marsaglia 2003).
+fn xorshift(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ state << 17
+}
+
+/// A state to begin with, another one for each seed.
+fn odd(seed: u64) -> u64 {
+    (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+}
+
 /// `bytes` bytes of float16 numbers with sizes between 1/64 and 1/32 and random signs: small
 /// enough that sums over any layer stay in range, and never subnormal, which would be slow.
 ///
-/// Eight xorshift generators (Marsaglia 2003) beside each other fill memory about as fast as it
+/// Eight generators beside each other fill memory about as fast as it
 /// can be written, so that 13 GB take seconds.
 fn halves(seed: u64, bytes: usize) -> Vec<u8> {
     const SIGN_AND_FRACTION: u64 = 0x83ff_83ff_83ff_83ff;
     const EXPONENT: u64 = 0x2400_2400_2400_2400;
-    let odd = |lane: u64| (seed * 8 + lane + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut lanes: [u64; 8] = std::array::from_fn(|lane| odd(lane as u64));
+    let mut lanes: [u64; 8] = std::array::from_fn(|lane| odd(seed * 8 + lane as u64));
     let mut data = vec![0; bytes];
     prefer_huge_pages(&data);
     for chunk in data.chunks_mut(64) {
         let mut block = [0; 64];
         for (lane, out) in lanes.iter_mut().zip(block.as_chunks_mut::<8>().0) {
-            *lane ^= *lane << 13;
-            *lane ^= *lane >> 7;
-            *lane ^= *lane << 17;
+            *lane = xorshift(*lane);
             *out = (*lane & SIGN_AND_FRACTION | EXPONENT).to_le_bytes();
         }
         chunk.copy_from_slice(&block[..chunk.len()]);
@@ -145,6 +215,28 @@ mod tests {
         assert!(exponents.into_iter().all(|exponent| exponent == 0x2400));
         assert_ne!(data[..500], data[500..]);
         assert_ne!(data, halves(4, 1000));
+    }
+
+    #[test]
+    fn blocks_are_whole_panels_of_normal_numbers() {
+        let (format, columns) = (Format::Q4K, 512);
+        let row = format.row_bytes(columns).unwrap();
+        for dtype in [Dtype::Blocks(format), Dtype::Panels(format)] {
+            let mut patterns = Patterns::default();
+            let bytes = dtype.bytes(&[40, columns]).unwrap();
+            let data = repeated(patterns.of(dtype, format, columns), 5, bytes);
+            assert_ne!(data[..16 * row], data[16 * row..32 * row]);
+            let matrix = match dtype {
+                Dtype::Panels(_) => Matrix::panels(format, 40, columns, data.into()),
+                _ => Matrix::new(format, 40, columns, data.into()),
+            };
+            let mut numbers = vec![0.0; columns];
+            for index in [0, 17, 39] {
+                matrix.as_ref().unwrap().row(index, &mut numbers);
+                let largest = numbers.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+                assert!((0.025..0.04).contains(&largest), "{largest}");
+            }
+        }
     }
 
     #[test]

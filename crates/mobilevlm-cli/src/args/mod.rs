@@ -5,6 +5,7 @@ mod groups;
 mod verify;
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -215,14 +216,15 @@ pub(crate) struct TokenizeArgs {
 }
 
 /// `bench`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Rates are shares of what simple loops reach on this machine in the same run, with the same kernel
-table: multiply-adds in float32 for the vision tower, the projector and the reading of a prompt;
-reading memory for a step of the answer.
+table: multiply-adds in 8-bit integers or float32 for the vision tower, the projector and the
+reading of a prompt; reading memory for a step of the answer. docs/bench.md says what is counted.
 
 Examples:
   mobilevlm bench --random 1.7b        # before downloading anything
+  mobilevlm bench --random 1.7b --language q4_k_m --vision q8_0 --kernels all --json
   mobilevlm bench -m mtgv/MobileVLM_V2-3B --threads 4 --json")]
 pub(crate) struct BenchArgs {
     /// A folder, a file, or a hub id; else the default model.
@@ -237,10 +239,18 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) random: Option<RandomShape>,
 
+    /// Positions before the first step; as many as the prompt has unless given.
+    #[arg(long, value_name = "N")]
+    pub(crate) past: Option<usize>,
+
+    /// Sequences of the step that several take at once.
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub(crate) batch: NonZeroUsize,
+
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
 
-    /// Print one JSON object.
+    /// Print one JSON object; with `--kernels all` one a line.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -57,6 +57,14 @@ impl Ldp {
         x
     }
 
+    pub(crate) fn linears(&self) -> Vec<&Linear> {
+        let blocks = self.blocks.iter().flat_map(Block::linears);
+        [&self.first, &self.second]
+            .into_iter()
+            .chain(blocks)
+            .collect()
+    }
+
     pub(crate) fn multiply_adds(&self) -> u64 {
         let rows = (self.side * self.side) as u64;
         rows * (self.first.multiply_adds() + self.second.multiply_adds())
@@ -92,6 +100,10 @@ impl Block {
             pointwise: Linear::load_without_bias(&pointwise.pp(0), width, width)?,
             pointwise_norm: LayerNorm::load(&pointwise.pp(1), width, EPS)?,
         })
+    }
+
+    fn linears(&self) -> [&Linear; 3] {
+        [&self.squeeze, &self.excite, &self.pointwise]
     }
 
     /// `x`: `[side, side, d]`. Returns the output and its side.

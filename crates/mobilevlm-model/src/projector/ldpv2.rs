@@ -97,6 +97,10 @@ impl LdpV2 {
         x
     }
 
+    pub(crate) fn linears(&self) -> Vec<&Linear> {
+        vec![&self.first, &self.second]
+    }
+
     pub(crate) fn multiply_adds(&self) -> u64 {
         (self.side * self.side) as u64 * self.first.multiply_adds()
             + self.tokens() as u64 * self.second.multiply_adds()

@@ -39,6 +39,10 @@ impl Mlp {
         x
     }
 
+    pub(crate) fn linears(&self) -> Vec<&Linear> {
+        self.layers.iter().collect()
+    }
+
     pub(crate) fn multiply_adds(&self) -> u64 {
         self.layers.iter().map(Linear::multiply_adds).sum()
     }

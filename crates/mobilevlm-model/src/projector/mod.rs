@@ -5,7 +5,7 @@ mod ldpv2;
 mod mlp;
 
 use mobilevlm_checkpoint::{Config, Projector as Kind, Scope};
-use mobilevlm_tensor::Compute;
+use mobilevlm_tensor::{Compute, Matrix};
 
 use self::ldp::Ldp;
 use self::ldpv2::LdpV2;
@@ -87,6 +87,17 @@ impl Projector {
             Layers::Ldp(ldp) => ldp.forward(compute, features),
             Layers::LdpV2(ldp) => ldp.forward(compute, features),
         })
+    }
+
+    /// The matrices that [`Projector::forward`] multiplies with.
+    pub fn weights(&self) -> impl Iterator<Item = &Matrix> {
+        let linears = match &self.layers {
+            Layers::Linear(linear) => vec![linear],
+            Layers::Mlp(mlp) => mlp.linears(),
+            Layers::Ldp(ldp) => ldp.linears(),
+            Layers::LdpV2(ldp) => ldp.linears(),
+        };
+        linears.into_iter().map(Linear::weight)
     }
 
     /// Multiply-adds of the linear layers in [`Projector::forward`].

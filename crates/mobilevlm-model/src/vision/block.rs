@@ -1,6 +1,6 @@
 use mobilevlm_checkpoint::{Activation, Scope, VisionConfig};
 use mobilevlm_tensor::ops::KeyValues;
-use mobilevlm_tensor::{Compute, ops};
+use mobilevlm_tensor::{Compute, Matrix, ops};
 
 use crate::{ModelError, linear::Linear, norm::LayerNorm};
 
@@ -123,5 +123,12 @@ impl Block {
         let rest = [&self.q_proj, &self.out_proj, &self.fc1, &self.fc2];
         let rest: u64 = rest.into_iter().map(Linear::multiply_adds).sum();
         rows * keys + out * rest + 2 * out * rows * self.hidden as u64
+    }
+
+    /// The weights of the linear layers.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = &Matrix> {
+        let attention = [&self.q_proj, &self.k_proj, &self.v_proj, &self.out_proj];
+        let mlp = [&self.fc1, &self.fc2];
+        attention.into_iter().chain(mlp).map(Linear::weight)
     }
 }

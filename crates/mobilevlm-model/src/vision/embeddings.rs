@@ -51,6 +51,11 @@ impl Embeddings {
         (self.image_size / self.patch_size).pow(2)
     }
 
+    /// The weight of the patches.
+    pub(crate) fn weight(&self) -> &Matrix {
+        &self.patches
+    }
+
     pub(crate) fn multiply_adds(&self) -> u64 {
         (self.patches() * self.patches.rows() * self.patches.columns()) as u64
     }

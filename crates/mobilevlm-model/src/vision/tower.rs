@@ -1,5 +1,5 @@
 use mobilevlm_checkpoint::{Scope, VisionConfig};
-use mobilevlm_tensor::{Arithmetic, Compute};
+use mobilevlm_tensor::{Arithmetic, Compute, Matrix};
 
 use super::block::{Block, Workspace};
 use super::embeddings::Embeddings;
@@ -90,6 +90,12 @@ impl VisionTower {
         } else {
             compute.clone().with_arithmetic(Arithmetic::F32)
         }
+    }
+
+    /// The matrices that [`VisionTower::encode`] multiplies with.
+    pub fn weights(&self) -> impl Iterator<Item = &Matrix> {
+        let blocks = self.blocks.iter().flat_map(Block::weights);
+        std::iter::once(self.embeddings.weight()).chain(blocks)
     }
 
     /// Rows that block `index` need not compute: the class token in the last block.

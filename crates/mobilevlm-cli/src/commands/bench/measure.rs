@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use mobilevlm_tensor::Compute;
 use serde::Serialize;
 
 /// A stage is repeated for about this long.
@@ -11,40 +12,95 @@ const FEWEST: usize = 3;
 /// And at most so often.
 const MOST: usize = 200;
 
-/// How long each repetition took.
+/// How long each repetition took, and how much of it products took.
+#[derive(Default)]
 pub(super) struct Times {
     /// Milliseconds, sorted.
-    sorted: Vec<f64>,
+    all: Vec<f64>,
+    /// Milliseconds inside products, sorted.
+    products: Vec<f64>,
 }
 
 /// Does `work` again and again, with the number of the run; ends at its first error.
-pub(super) fn repeat<E>(mut work: impl FnMut(usize) -> Result<(), E>) -> Result<Times, E> {
+pub(super) fn repeat<E>(
+    compute: &Compute,
+    mut work: impl FnMut(usize) -> Result<(), E>,
+) -> Result<Times, E> {
     work(0)?;
     let begun = Instant::now();
-    let mut times = Vec::new();
-    while times.len() < FEWEST || (times.len() < MOST && begun.elapsed() < ENOUGH) {
-        let start = Instant::now();
-        work(times.len() + 1)?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+    let mut times = Times::default();
+    while times.all.len() < FEWEST || (times.all.len() < MOST && begun.elapsed() < ENOUGH) {
+        let run = times.all.len() + 1;
+        times.time(compute, || work(run))?;
     }
-    Ok(Times::new(times))
+    Ok(times.sorted())
 }
 
 impl Times {
-    pub(super) fn new(mut times: Vec<f64>) -> Times {
-        times.sort_by(f64::total_cmp);
-        Times { sorted: times }
+    /// Does `work` once and notes how long it took.
+    pub(super) fn time<T>(&mut self, compute: &Compute, work: impl FnOnce() -> T) -> T {
+        let clock = compute.product_clock();
+        clock.switch(true);
+        clock.take();
+        let start = Instant::now();
+        let result = work();
+        self.all.push(milliseconds(start.elapsed()));
+        self.products.push(milliseconds(clock.take()));
+        clock.switch(false);
+        result
     }
 
-    /// The smallest time that at least this share of all are not above (nearest rank).
-    fn quantile(&self, share: f64) -> f64 {
-        let rank = (share * self.sorted.len() as f64).ceil() as usize;
-        self.sorted.get(rank.max(1) - 1).copied().unwrap_or(0.0)
+    pub(super) fn sorted(mut self) -> Times {
+        self.all.sort_by(f64::total_cmp);
+        self.products.sort_by(f64::total_cmp);
+        self
     }
 
     /// Half of the times are not above it.
     pub(super) fn median_ms(&self) -> f64 {
-        self.quantile(0.5)
+        quantile(&self.all, 0.5)
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Half of the values are not above it.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    quantile(&values, 0.5)
+}
+
+/// The smallest of `sorted` that at least this share of all are not above (nearest rank).
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied().unwrap_or(0.0)
+}
+
+/// What one repetition needs.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Work {
+    /// Multiplications and additions of its products.
+    Operations(u64),
+    /// Bytes of the weights that it reads.
+    Bytes(u64),
+}
+
+/// What bounds a stage, as measured in the same run.
+#[derive(Clone, Copy)]
+pub(super) struct Bound {
+    /// Its name among the limits of the report.
+    pub(super) name: &'static str,
+    /// 10⁹ operations or bytes a second.
+    pub(super) rate: f64,
+    pub(super) unit: &'static str,
+}
+
+impl From<(&'static str, f64, &'static str)> for Bound {
+    fn from((name, rate, unit): (&'static str, f64, &'static str)) -> Bound {
+        Bound { name, rate, unit }
     }
 }
 
@@ -53,59 +109,116 @@ impl Times {
 pub(super) struct Stage {
     pub(super) median_ms: f64,
     pub(super) p95_ms: f64,
+    /// Of the time inside products, the median.
+    pub(super) matrix_ms: f64,
+    #[serde(flatten)]
+    work: Work,
     /// Work by the median time.
     pub(super) rate: f64,
     pub(super) unit: &'static str,
-    /// Of the limit in the same unit.
+    /// The limit that the shares are of.
+    pub(super) limit: &'static str,
+    /// Work by the median time, of the limit.
     pub(super) share: f64,
+    /// Work by the time inside products, of the limit.
+    pub(super) matrix_share: f64,
+    /// Positions read or made in a second by the median time, where the stage has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tokens_per_s: Option<f64>,
 }
 
 impl Stage {
-    /// `work`: operations or bytes of one repetition; `limit`: 10⁹ of them a second.
-    pub(super) fn new(times: Times, work: f64, unit: &'static str, limit: f64) -> Stage {
-        let rate = work / times.median_ms() / 1e6;
+    pub(super) fn new(times: &Times, work: Work, bound: Bound) -> Stage {
+        let (Work::Operations(amount) | Work::Bytes(amount)) = work;
+        let rate = |ms: f64| amount as f64 / ms / 1e6;
+        let (median_ms, matrix_ms) = (times.median_ms(), quantile(&times.products, 0.5));
         Stage {
-            median_ms: times.median_ms(),
-            p95_ms: times.quantile(0.95),
-            rate,
-            unit,
-            share: rate / limit,
+            median_ms,
+            p95_ms: quantile(&times.all, 0.95),
+            matrix_ms,
+            work,
+            rate: rate(median_ms),
+            unit: bound.unit,
+            limit: bound.name,
+            share: rate(median_ms) / bound.rate,
+            matrix_share: rate(matrix_ms) / bound.rate,
+            tokens_per_s: None,
+        }
+    }
+
+    /// The same with the positions of a repetition.
+    pub(super) fn of_tokens(self, tokens: usize) -> Stage {
+        Stage {
+            tokens_per_s: Some(tokens as f64 / self.median_ms * 1e3),
+            ..self
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use mobilevlm_tensor::{Bytes, Format, Kernels, Matrix, ops};
+
     use super::*;
 
     #[test]
     fn median_and_p95_are_nearest_ranks() {
-        let times = Times::new((1..=40).rev().map(f64::from).collect());
-        assert_eq!((times.median_ms(), times.quantile(0.95)), (20.0, 38.0));
-        let one = Times::new(vec![7.0]);
-        assert_eq!((one.median_ms(), one.quantile(0.95)), (7.0, 7.0));
+        let values: Vec<f64> = (1..=40).map(f64::from).collect();
+        assert_eq!(
+            (quantile(&values, 0.5), quantile(&values, 0.95)),
+            (20.0, 38.0)
+        );
+        assert_eq!(median(values.into_iter().rev().collect()), 20.0);
+        assert_eq!((quantile(&[7.0], 0.5), quantile(&[7.0], 0.95)), (7.0, 7.0));
     }
 
     #[test]
     fn a_rate_is_billions_a_second() {
-        // 6·10⁹ operations in 2 ms are 3000·10⁹ a second.
-        let stage = Stage::new(Times::new(vec![2.0]), 6e9, "GFLOP/s", 6000.0);
+        let times = Times {
+            all: vec![2.0],
+            products: vec![1.5],
+        };
+        let bound = Bound {
+            name: "f32_gflops",
+            rate: 6000.0,
+            unit: "GFLOP/s",
+        };
+        // 6·10⁹ operations in 2 ms are 3000·10⁹ a second, in 1.5 ms 4000·10⁹.
+        let stage = Stage::new(&times, Work::Operations(6_000_000_000), bound).of_tokens(8);
         assert_eq!((stage.rate, stage.share), (3000.0, 0.5));
+        assert_eq!(stage.matrix_share, 4000.0 / 6000.0);
+        assert_eq!(stage.tokens_per_s, Some(4000.0));
+        let json = serde_json::to_value(&stage).unwrap();
+        assert_eq!(json["operations"], 6_000_000_000_u64);
+        assert_eq!(json.get("bytes"), None);
     }
 
     #[test]
     fn the_first_run_is_not_counted() {
+        let compute = Compute::new(Kernels::best(), 1);
         let mut runs = Vec::new();
-        let times = repeat(|run| {
+        let times = repeat(&compute, |run| {
             runs.push(run);
             Ok::<(), ()>(())
         })
         .unwrap();
-        assert_eq!(runs.len(), times.sorted.len() + 1);
+        assert_eq!(runs.len(), times.all.len() + 1);
         assert_eq!(runs.len(), MOST + 1);
-        assert_eq!(
-            repeat(|run| if run == 2 { Err(run) } else { Ok(()) }).err(),
-            Some(2)
-        );
+        let end = repeat(&compute, |run| if run == 2 { Err(run) } else { Ok(()) });
+        assert_eq!(end.err(), Some(2));
+    }
+
+    #[test]
+    fn products_are_a_part_of_the_time() {
+        let compute = Compute::new(Kernels::best(), 1);
+        let weight = Matrix::new(Format::F32, 64, 64, Bytes::from(vec![0; 4 * 64 * 64])).unwrap();
+        let (x, mut y) = (vec![1.0; 64], vec![0.0; 64]);
+        let mut times = Times::default();
+        times.time(&compute, || {
+            ops::linear(&compute, &x, &weight, None, &mut y);
+        });
+        times.time(&compute, || ());
+        assert!(times.products[0] > 0.0 && times.products[0] <= times.all[0]);
+        assert_eq!(times.products[1], 0.0);
     }
 }
