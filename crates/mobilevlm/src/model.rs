@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use mobilevlm_checkpoint::{Checkpoint, Config, Dtype, Inventory};
+use mobilevlm_checkpoint::{Checkpoint, Config, Formats, Inventory};
 use mobilevlm_model::{LanguageModel, Projector, VisionTower};
 use mobilevlm_processor::{Aspect, Preprocessor, PromptItem, RgbImage, Template, Tokenizer, Turn};
 use mobilevlm_tensor::{Compute, Kernels};
@@ -72,15 +72,16 @@ impl Model {
         )
     }
 
-    /// A model of a released shape with random float16 weights in memory. Its answers are noise;
-    /// what they cost is what the real model costs.
+    /// A model of a released shape with random weights in memory, stored as `formats` say, and in
+    /// float16 where they leave it open. Its answers are noise; what they cost is what the real
+    /// model costs.
     ///
     /// # Errors
     /// None in practice: shapes are built in.
-    pub fn random(shape: Shape, options: &OpenOptions) -> Result<Model, Error> {
+    pub fn random(shape: Shape, formats: Formats, options: &OpenOptions) -> Result<Model, Error> {
         let start = Instant::now();
         let config = shape.config()?;
-        let weights = random::weights(&config, |_, _| Dtype::F16)?;
+        let weights = random::weights(&config, formats)?;
         let tokenizer = random::tokenizer(config.language.vocab)?;
         Model::assemble(start, config, &weights, tokenizer, options)
     }

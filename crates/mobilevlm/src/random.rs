@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use mobilevlm_checkpoint::{
-    CheckpointError, Config, ConfigFiles, Dtype, Inventory, Tensor, expected_tensors,
+    CheckpointError, Config, ConfigFiles, Dtype, Formats, Inventory, Tensor,
 };
 use mobilevlm_processor::{Piece, PieceKind, Tokenizer, TokenizerSettings};
 use mobilevlm_tensor::{Bytes, Format, Matrix, prefer_huge_pages};
@@ -68,32 +68,38 @@ impl Shape {
     }
 }
 
-/// Random weights for every tensor that `config` asks for, each of the type that `dtype` says for
-/// its name and shape: float16, or blocks of a format.
-pub(crate) fn weights(
-    config: &Config,
-    dtype: impl Fn(&str, &[usize]) -> Dtype,
-) -> Result<Inventory, Error> {
+/// Random weights for every tensor that `config` asks for, stored as `formats` say; what they leave
+/// open in float16.
+pub(crate) fn weights(config: &Config, formats: Formats) -> Result<Inventory, Error> {
     let mut inventory = Inventory::default();
     let mut patterns = Patterns::default();
-    for ((name, shape), seed) in expected_tensors(config).into_iter().zip(0..) {
-        let (dtype, data) = match dtype(&name, &shape) {
-            dtype @ (Dtype::Blocks(format) | Dtype::Panels(format)) => {
+    for ((name, shape, dtype), seed) in formats.types(config).into_iter().zip(0..) {
+        let data = match dtype {
+            Dtype::Blocks(format) | Dtype::Panels(format) => {
                 let columns = shape.iter().skip(1).product();
                 let pattern = patterns.of(dtype, format, columns);
-                let bytes = dtype.bytes(&shape).unwrap_or(0);
-                (dtype, repeated(pattern, seed, bytes))
+                repeated(pattern, seed, dtype.bytes(&shape).unwrap_or(0))
             }
-            _ => {
-                let bytes = shape.iter().product::<usize>() * Dtype::F16.size();
-                (Dtype::F16, halves(seed, bytes))
-            }
+            _ => plain(dtype, seed, shape.iter().product()),
         };
         let tensor =
             Tensor::new(dtype, shape, data.into()).map_err(mobilevlm_model::ModelError::from)?;
         inventory.insert(name, tensor);
     }
     Ok(inventory)
+}
+
+/// `count` numbers that stand alone.
+fn plain(dtype: Dtype, seed: u64, count: usize) -> Vec<u8> {
+    let halves = halves(seed, 2 * count);
+    let format = match dtype {
+        Dtype::F32 => Format::F32,
+        Dtype::BF16 => Format::BF16,
+        _ => return halves,
+    };
+    let mut numbers = vec![0.0; count];
+    Format::F16.decode(&halves, &mut numbers);
+    format.encode(&numbers)
 }
 
 /// Rows that are interleaved together.
@@ -202,6 +208,8 @@ pub(crate) fn tokenizer(size: usize) -> Result<Tokenizer, Error> {
 
 #[cfg(test)]
 mod tests {
+    use mobilevlm_checkpoint::Mix;
+
     use super::*;
 
     #[test]
@@ -236,6 +244,42 @@ mod tests {
                 let largest = numbers.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
                 assert!((0.025..0.04).contains(&largest), "{largest}");
             }
+        }
+    }
+
+    #[test]
+    fn every_tensor_has_the_type_of_a_file() {
+        let config = Config {
+            language: mobilevlm_checkpoint::LanguageConfig {
+                layers: 1,
+                ..Shape::B1_7.config().unwrap().language
+            },
+            vision: mobilevlm_checkpoint::VisionConfig {
+                blocks_to_run: 1,
+                ..Shape::B1_7.config().unwrap().vision
+            },
+            ..Shape::B1_7.config().unwrap()
+        };
+        let formats = Formats {
+            language: Some(Mix::Q4KM),
+            vision: Some(Format::Q8_0),
+            projector: None,
+        };
+        let weights = weights(&config, formats).unwrap();
+        for (name, expected) in [
+            ("language.embed_tokens.weight", Dtype::Blocks(Format::Q4K)),
+            ("language.lm_head.weight", Dtype::Panels(Format::Q6K)),
+            ("language.norm.weight", Dtype::F32),
+            (
+                "vision.encoder.layers.0.mlp.fc1.weight",
+                Dtype::Panels(Format::Q8_0),
+            ),
+            ("vision.embeddings.patch_embedding.weight", Dtype::F16),
+            ("projector.mlp.mlp.0.weight", Dtype::F16),
+        ] {
+            let tensor = weights.get(name).unwrap();
+            assert_eq!(tensor.dtype(), expected, "{name}");
+            assert!(tensor.data()[..64].iter().any(|&byte| byte != 0), "{name}");
         }
     }
 

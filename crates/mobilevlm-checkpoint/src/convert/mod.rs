@@ -18,6 +18,7 @@ use std::path::Path;
 use mobilevlm_tensor::{Format, Pool};
 
 use crate::checkpoint::Checkpoint;
+use crate::config::Config;
 use crate::error::CheckpointError;
 use crate::gguf::keys::tokenizer as keys;
 use crate::gguf::write::{Head, Setting};
@@ -52,6 +53,50 @@ impl Formats {
             language: is_plain("language.").then_some(Mix::Q4KM),
             vision: is_plain("vision.").then_some(Format::Q8_0),
             projector: is_plain("projector.").then_some(Format::Q8_0),
+        }
+    }
+
+    /// Every tensor of a model with its sizes, and its type in one file made of a checkpoint in
+    /// `f16`.
+    pub fn types(&self, config: &Config) -> Vec<(String, Vec<usize>, Dtype)> {
+        let typed = |(name, shape): (String, Vec<usize>)| {
+            let dtype = self.choose(config, &name, &shape, Dtype::F16);
+            let dtype = in_one_file(Use::of(&name, &shape), dtype);
+            (name, shape, dtype)
+        };
+        expected_tensors(config).into_iter().map(typed).collect()
+    }
+
+    /// The type of a tensor that is now of type `stored`, rows not interleaved.
+    fn choose(&self, config: &Config, name: &str, shape: &[usize], stored: Dtype) -> Dtype {
+        let columns = shape.iter().skip(1).product();
+        let asked = match name.split('.').next() {
+            Some("vision") => self.vision,
+            Some("projector") => self.projector,
+            _ => match (self.language, role(name)) {
+                (Some(mix), Some(role)) => Some(mix.choose(role, columns, &config.language)),
+                _ => None,
+            },
+        };
+        let stored = match stored {
+            Dtype::F16 => Format::F16,
+            Dtype::BF16 => Format::BF16,
+            Dtype::Blocks(format) | Dtype::Panels(format) => format,
+            _ => Format::F32,
+        };
+        let format = match (Use::of(name, shape), asked) {
+            (Use::Vector, _) => Format::F32,
+            (Use::Filter, Some(Format::F32)) => Format::F32,
+            (Use::Filter, None) if stored != Format::F16 => Format::F32,
+            (Use::Filter, _) => Format::F16,
+            (Use::Rows | Use::Matrix, Some(asked)) => fit(asked, columns),
+            (Use::Rows | Use::Matrix, None) => stored,
+        };
+        match format {
+            Format::F32 => Dtype::F32,
+            Format::F16 => Dtype::F16,
+            Format::BF16 => Dtype::BF16,
+            blocks => Dtype::Blocks(blocks),
         }
     }
 }
@@ -163,7 +208,7 @@ impl Conversion<'_> {
                 // A checkpoint has all that its configuration asks for.
                 let tensor = tensors.get(&name)?;
                 let use_ = Use::of(&name, &shape);
-                let dtype = self.dtype(&name, use_, tensor);
+                let dtype = self.formats.choose(config, &name, &shape, tensor.dtype());
                 Some(Chosen {
                     name,
                     shape: without_ones(shape),
@@ -172,40 +217,6 @@ impl Conversion<'_> {
                     tensor,
                 })
             })
-    }
-
-    fn dtype(&self, name: &str, use_: Use, tensor: &Tensor) -> Dtype {
-        let columns = tensor.elements() / tensor.shape().first().copied().unwrap_or(1).max(1);
-        let asked = match name.split('.').next() {
-            Some("vision") => self.formats.vision,
-            Some("projector") => self.formats.projector,
-            _ => match (self.formats.language, role(name)) {
-                (Some(mix), Some(role)) => {
-                    Some(mix.choose(role, columns, &self.checkpoint.config.language))
-                }
-                _ => None,
-            },
-        };
-        let stored = match tensor.dtype() {
-            Dtype::F16 => Format::F16,
-            Dtype::BF16 => Format::BF16,
-            Dtype::Blocks(format) | Dtype::Panels(format) => format,
-            _ => Format::F32,
-        };
-        let format = match (use_, asked) {
-            (Use::Vector, _) => Format::F32,
-            (Use::Filter, Some(Format::F32)) => Format::F32,
-            (Use::Filter, None) if stored != Format::F16 => Format::F32,
-            (Use::Filter, _) => Format::F16,
-            (Use::Rows | Use::Matrix, Some(asked)) => fit(asked, columns),
-            (Use::Rows | Use::Matrix, None) => stored,
-        };
-        match format {
-            Format::F32 => Dtype::F32,
-            Format::F16 => Dtype::F16,
-            Format::BF16 => Dtype::BF16,
-            blocks => Dtype::Blocks(blocks),
-        }
     }
 }
 
@@ -247,6 +258,14 @@ impl Use {
             _ if name == "language.embed_tokens.weight" => Self::Rows,
             _ => Self::Matrix,
         }
+    }
+}
+
+/// The type in one file: what is multiplied is interleaved where it is in blocks.
+fn in_one_file(use_: Use, dtype: Dtype) -> Dtype {
+    match (use_, dtype) {
+        (Use::Matrix, Dtype::Blocks(format)) => Dtype::Panels(format),
+        (_, dtype) => dtype,
     }
 }
 

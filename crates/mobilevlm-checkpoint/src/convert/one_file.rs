@@ -1,10 +1,9 @@
 //! A whole model in one file, as this project reads it.
 
-use super::{Conversion, ConvertError, File, Use, set_vocabulary, size};
+use super::{Conversion, ConvertError, File, in_one_file, set_vocabulary, size};
 use crate::config::Activation;
 use crate::gguf::keys::{self, language, preprocess, projector, vision};
 use crate::gguf::write::{Head, Setting};
-use crate::tensor::Dtype;
 
 use super::stored::Stored;
 
@@ -61,10 +60,7 @@ pub(super) fn plan<'a>(conversion: &'a Conversion<'a>) -> Result<File<'a>, Conve
 
     set_vocabulary(&mut head, conversion.vocabulary, llama.vocab)?;
     let tensors = conversion.tensors().map(|chosen| Stored {
-        dtype: match (chosen.use_, chosen.dtype) {
-            (Use::Matrix, Dtype::Blocks(format)) => Dtype::Panels(format),
-            (_, dtype) => dtype,
-        },
+        dtype: in_one_file(chosen.use_, chosen.dtype),
         name: chosen.name,
         shape: chosen.shape,
         paired: None,

@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use mobilevlm_checkpoint::Mix;
+use mobilevlm_tensor::Format;
 
 /// Which model, and how its files are read.
 #[derive(Clone, Debug, Default, Args)]
@@ -112,4 +114,20 @@ pub(crate) enum RandomShape {
     /// MobileVLM V2-7B
     #[value(name = "7b")]
     B7,
+}
+
+/// The mix of a name.
+pub(super) fn mix(name: &str) -> Result<Mix, String> {
+    Mix::from_name(name).ok_or_else(|| one_of(Mix::all().map(Mix::name)))
+}
+
+/// The storage format of a name.
+pub(super) fn format(name: &str) -> Result<Format, String> {
+    let mut all = Format::ALL.into_iter();
+    let found = all.find(|format| format.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| one_of(Format::ALL.into_iter().map(Format::name)))
+}
+
+fn one_of(names: impl Iterator<Item = &'static str>) -> String {
+    format!("expected one of {}", names.collect::<Vec<_>>().join(", "))
 }

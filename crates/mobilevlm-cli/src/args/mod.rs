@@ -10,9 +10,12 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
+use mobilevlm_checkpoint::Mix;
+use mobilevlm_tensor::Format;
 
 pub(crate) use convert::{Choice, ConvertArgs};
 pub(crate) use groups::{ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape};
+use groups::{format, mix};
 pub(crate) use verify::{VerifyArgs, What};
 
 const STYLES: Styles = Styles::styled()
@@ -238,6 +241,18 @@ pub(crate) struct BenchArgs {
     /// Random weights in the shape of a released model, made in memory.
     #[arg(long, value_name = "SIZE")]
     pub(crate) random: Option<RandomShape>,
+
+    /// Formats of the random language model: `q4_k_m`, `q8_0`, `f16`, …; float16 unless given.
+    #[arg(long, value_name = "MIX", requires = "random", value_parser = mix)]
+    pub(crate) language: Option<Mix>,
+
+    /// Format of the random vision tower: `q8_0`, `f16`, …; float16 unless given.
+    #[arg(long, value_name = "FORMAT", requires = "random", value_parser = format)]
+    pub(crate) vision: Option<Format>,
+
+    /// Format of the random projector; that of the vision tower unless given.
+    #[arg(long, value_name = "FORMAT", requires = "random", value_parser = format)]
+    pub(crate) projector: Option<Format>,
 
     /// Positions before the first step; as many as the prompt has unless given.
     #[arg(long, value_name = "N")]

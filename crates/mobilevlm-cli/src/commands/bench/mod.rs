@@ -18,8 +18,9 @@ mod stages;
 mod table;
 
 use mobilevlm::{Model, OpenOptions, Picture, Shape};
+use mobilevlm_checkpoint::{Formats, Mix};
 use mobilevlm_processor::{Exif, Limits};
-use mobilevlm_tensor::{Arithmetic, Compute, Matrix, probe, tables};
+use mobilevlm_tensor::{Arithmetic, Compute, Format, Matrix, probe, tables};
 use serde::Serialize;
 
 use crate::args::{BenchArgs, ModelArgs, RandomShape};
@@ -217,13 +218,22 @@ fn open(args: &BenchArgs, terminal: Terminal) -> Result<(String, Model), CliErro
         kernels: plan::kernels(&args.compute)?,
         ..OpenOptions::default()
     };
-    let (name, shape) = match shape {
-        RandomShape::B1_7 => (
-            "random weights in the shape of MobileVLM V2-1.7B",
-            Shape::B1_7,
-        ),
-        RandomShape::B3 => ("random weights in the shape of MobileVLM V2-3B", Shape::B3),
-        RandomShape::B7 => ("random weights in the shape of MobileVLM V2-7B", Shape::B7),
+    let (size, shape) = match shape {
+        RandomShape::B1_7 => ("1.7B", Shape::B1_7),
+        RandomShape::B3 => ("3B", Shape::B3),
+        RandomShape::B7 => ("7B", Shape::B7),
     };
-    Ok((name.to_owned(), Model::random(shape, &options)?))
+    let formats = Formats {
+        language: args.language,
+        vision: args.vision,
+        projector: args.projector.or(args.vision),
+    };
+    let format = |format: Option<Format>| format.unwrap_or(Format::F16).name();
+    let name = format!(
+        "random weights in the shape of MobileVLM V2-{size}: language {}, vision {}, projector {}",
+        formats.language.unwrap_or(Mix::F16).name(),
+        format(formats.vision),
+        format(formats.projector),
+    );
+    Ok((name, Model::random(shape, formats, &options)?))
 }
