@@ -49,6 +49,7 @@ pub(super) fn run(compute: &Compute, x: &[f32], layers: &mut [Linear], accumulat
     if m == 0 {
         return;
     }
+    let _running = compute.product_clock().product();
     if m <= FEW_ROWS {
         with_scratch(row_numbers(m, k), |scratch| {
             let mut rows = Rows::new(scratch, m, k);
