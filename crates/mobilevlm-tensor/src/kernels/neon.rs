@@ -220,6 +220,8 @@ kernel_table! {
     direct_rows: 4,
     packed_rows: 6,
     attention: [6, 4, 4],
+    // An instruction takes four products of 16-bit integers, as of floats, and the Cortex-A78 class
+    // has twice as many units for the latter.
     integer_attention: false,
     panels: [2, 3, 1],
     peak: 24,

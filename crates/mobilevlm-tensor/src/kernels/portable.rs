@@ -347,6 +347,7 @@ kernel_table! {
     direct_rows: 2,
     packed_rows: 2,
     attention: [2, 4, 4],
+    // 2.7 times the time of `f32`, with the vectors that every x86-64 has.
     integer_attention: false,
     panels: [1, 2, 1],
     peak: 12,

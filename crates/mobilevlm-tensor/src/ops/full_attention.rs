@@ -46,7 +46,8 @@ pub fn full_attention(
 /// [`full_attention`] in 16-bit integers, in any arithmetic and with any table.
 ///
 /// Queries, keys, values and weights are rounded to about 13 bits, the sums of their products are
-/// exact: the root mean square of the error is about 3e-4 of that of the output.
+/// exact. On normally distributed rows the root mean square of the error is 3.5e-4 of that of the
+/// output where many positions have a weight, and 5.5e-4 where few have.
 ///
 /// # Panics
 /// If the lengths do not fit, or there are rows and no position.
