@@ -82,6 +82,7 @@ pub fn attention_i16(
         "{n} positions; attention in integers is for 1 to {MOST_POSITIONS}"
     );
 
+    let _running = compute.product_clock().product();
     let (kernels, pool) = (compute.kernels(), compute.pool());
     let parts = HeadParts::new(head_dim, n);
     let tile = kernels.tile().attention_rows;
