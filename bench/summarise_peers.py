@@ -43,7 +43,8 @@ def main():
     folder = parser.parse_args().folder
     raw = folder / "raw"
     values = read(raw)
-    limits = {path.stem: json.loads(path.read_text()) for path in sorted(raw.glob("limits-*.log"))}
+    in_time = sorted(raw.glob("limits-*.log"), key=lambda path: path.stat().st_mtime)
+    limits = {path.stem: json.loads(path.read_text()) for path in in_time}
     shares = read_shares(raw)
     summary = {
         "settings": read_settings(raw),
@@ -136,6 +137,15 @@ def page(summary, values):
         for variant in sorted({key[1] for key in theirs or found}):
             for side in SIDES:
                 lines.append(row(metric, title, more, variant, side, values))
+    lines += ["", "With a core loaded, by without:", ""]
+    lines += ["| what | files | side | " + " | ".join(PROGRAMS) + " |"]
+    lines += ["|---" * (len(PROGRAMS) + 3) + "|"]
+    for metric in ["step", "vision", "first_token"]:
+        for variant in sorted({key[1] for key in values if key[0] == f"loaded {metric}"}):
+            for side in SIDES:
+                cells = [slowdown(metric, variant, side, name, values) for name in PROGRAMS]
+                title = METRICS[metric][0].split(",")[0]
+                lines.append(f"| {title} | {variant} | {side} | " + " | ".join(cells) + " |")
     lines += ["", "Ours, of the limits measured in the same run:", ""]
     lines += ["| tables, weights | stage | ms | share | matrix share |", "|---|---|---|---|---|"]
     for name, report in summary["ours"].items():
@@ -165,6 +175,14 @@ def row(metric, title, more, variant, side, values):
     shown = {**medians, **({"ours": ours} if ours else {})}
     cells = [f"{shown[program]:.2f}" if program in shown else "" for program in PROGRAMS]
     return f"| {title} | {variant} | {side} | " + " | ".join(cells) + f" | {ratio} |"
+
+
+def slowdown(metric, variant, side, program, values):
+    alone = values.get((metric, variant, side, program))
+    loaded = values.get((f"loaded {metric}", variant, side, program))
+    if not alone or not loaded:
+        return ""
+    return f"{statistics.median(loaded) / statistics.median(alone):.2f}"
 
 
 if __name__ == "__main__":
