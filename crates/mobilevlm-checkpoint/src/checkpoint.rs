@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{CONFIG_LIMIT, Config, ConfigFiles, Outline};
 use crate::error::CheckpointError;
 use crate::folder::{self, open_weights, read_optional, read_small};
+use crate::gguf;
 use crate::inventory::Inventory;
 use crate::map::Access;
 use crate::names::{CLIP, Canonical, Names, Report};
@@ -19,6 +20,9 @@ pub struct OpenOptions {
     /// Folders that may hold the tower that the configuration names, tried last: the cache of
     /// downloads, for instance.
     pub tower_cache: Vec<PathBuf>,
+    /// The projector's file that belongs to a language model in a GGUF file; where absent, the
+    /// only `mmproj*.gguf` beside it.
+    pub mmproj: Option<PathBuf>,
     /// Whether files are mapped or read.
     pub access: Access,
 }
@@ -38,8 +42,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint at `path`: a folder, or one file of weights with its configuration
-    /// beside it.
+    /// Opens the checkpoint at `path`: a folder; one file of weights with its configuration beside
+    /// it; a GGUF file that holds a whole model, or the language model of a pair.
     ///
     /// Costs a few milliseconds: headers are read, weights are mapped.
     ///
@@ -87,6 +91,16 @@ impl Gathered {
 
     /// Stops at what makes everything after it meaningless, and collects the rest.
     fn fill(&mut self, path: &Path, options: &OpenOptions) -> Result<(), CheckpointError> {
+        if gguf::open::is_gguf(path)? {
+            return self.fill_from_gguf(path, options);
+        }
+        if options.mmproj.is_some() {
+            return Err(CheckpointError::Meaningless {
+                path: path.to_owned(),
+                option: "--mmproj",
+                only: "a language model in a GGUF file",
+            });
+        }
         let (folder, files) = locate(path)?;
         match TokenizerSource::in_folder(&folder) {
             Ok(tokenizer) => self.tokenizer = tokenizer,
@@ -135,6 +149,24 @@ impl Gathered {
         })
         .map_err(config_error)?;
 
+        let tower_names = if tower.is_some() { &CLIP } else { names };
+        self.finish(path, config, strays, |name| {
+            match name.starts_with("vision.") {
+                true => tower_names.stored(name),
+                false => names.stored(name),
+            }
+        });
+        Ok(())
+    }
+
+    /// Compares the tensors with what the configuration asks for.
+    pub(crate) fn finish(
+        &mut self,
+        path: &Path,
+        config: Config,
+        strays: Vec<(String, PathBuf)>,
+        stored: impl Fn(&str) -> String,
+    ) {
         // A tied head is the embedding, whatever a file holds under its name.
         if config.language.tied
             && let Some(embedding) = self.tensors.get("language.embed_tokens.weight").cloned()
@@ -142,8 +174,7 @@ impl Gathered {
             self.tensors
                 .insert("language.lm_head.weight".to_owned(), embedding);
         }
-        let tower_names = if tower.is_some() { &CLIP } else { names };
-        let report = Report::compare(&config, tower_names, &mut self.tensors, strays);
+        let report = Report::compare(&config, &mut self.tensors, strays, stored);
         if !report.is_empty() {
             self.problems.push(CheckpointError::Tensors {
                 path: path.to_owned(),
@@ -151,7 +182,6 @@ impl Gathered {
             });
         }
         self.config = Some(config);
-        Ok(())
     }
 
     /// Whether there is a tensor whose name begins so.
@@ -219,11 +249,6 @@ fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), CheckpointError> {
         source,
     })?;
     if found.is_file() {
-        if path.extension().is_some_and(|ending| ending == "gguf") {
-            return Err(CheckpointError::GgufWeights {
-                path: path.to_owned(),
-            });
-        }
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         return Ok((folder, vec![path.to_owned()]));
     }

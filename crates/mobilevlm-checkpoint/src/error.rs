@@ -105,11 +105,73 @@ pub enum CheckpointError {
         #[source]
         source: GgufError,
     },
-    /// The file is a GGUF file, from which only the vocabulary is read.
-    #[error("{path}: a GGUF file; weights are read from safetensors and torch files only")]
+    /// A folder's file of weights is a GGUF file, whatever its name says.
+    #[error(
+        "{path}: expected a safetensors or torch file, found a GGUF file; name that file itself as the model"
+    )]
     GgufWeights {
         /// The file.
         path: PathBuf,
+    },
+    /// The GGUF file is of another kind of model.
+    #[error(
+        "{path}: expected general.architecture \"llama\" (the language model of a pair) or \"mobilevlm\" (a whole \
+         model), found {found}"
+    )]
+    Architecture {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// The GGUF file is the projector's of a pair, and was named as the model.
+    #[error(
+        "{path}: the tower and projector of a pair; name the language model's file as the model, and this one with \
+         `--mmproj FILE`"
+    )]
+    ProjectorAsModel {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file named as a projector's is another one.
+    #[error("{path}: expected a projector's file (general.architecture \"clip\"), found {found}")]
+    NoProjector {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// It is not clear which projector's file belongs to a language model.
+    #[error(
+        "{path}: a language model, which cannot see without its projector's file: expected one mmproj*.gguf beside \
+         it, found {}; name the file with `--mmproj FILE`",
+        if found.is_empty() { "none".to_owned() } else { places(found) }
+    )]
+    WhichProjector {
+        /// The language model's file.
+        path: PathBuf,
+        /// The candidates beside it.
+        found: Vec<PathBuf>,
+    },
+    /// The GGUF file is a part of a model that is spread over several.
+    #[error(
+        "{path}: one of {parts} parts of a model; put them together with `llama-gguf-split --merge`"
+    )]
+    GgufPart {
+        /// The file.
+        path: PathBuf,
+        /// How many there are.
+        parts: String,
+    },
+    /// An option was given that has no meaning for what is opened.
+    #[error("{path}: `{option}` is only for {only}")]
+    Meaningless {
+        /// What is opened.
+        path: PathBuf,
+        /// The option.
+        option: &'static str,
+        /// What it is for.
+        only: &'static str,
     },
     /// No file of weights is there.
     #[error(

@@ -1,6 +1,8 @@
 //! Tensor names: what each layout calls a tensor, which tensors a configuration asks for, and the
 //! report of what does not fit.
 
+pub(crate) mod llama_cpp;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -63,8 +65,9 @@ pub(crate) const CLIP: Names = Names {
 impl Names {
     pub(crate) fn of(layout: Layout) -> &'static Self {
         match layout {
-            Layout::Authors => &AUTHORS,
             Layout::LlavaHf => &LLAVA_HF,
+            // What GGUF files call their tensors is no matter of prefixes.
+            Layout::Authors | Layout::LlamaCpp | Layout::OneFile => &AUTHORS,
         }
     }
 
@@ -83,7 +86,7 @@ impl Names {
     }
 
     /// The usual stored name of a name in an inventory.
-    fn stored(&self, canonical: &str) -> String {
+    pub(crate) fn stored(&self, canonical: &str) -> String {
         let best = self
             .prefixes
             .iter()
@@ -285,19 +288,14 @@ pub struct Misshaped {
 
 impl Report {
     /// Compares an inventory with what the configuration asks for, and drops from it what nobody
-    /// reads. `strays` are stored names that mean nothing, each with its file; `tower` is how the
-    /// tower's tensors are named, wherever they are.
+    /// reads. `strays` are stored names that mean nothing, each with its file; `stored` says what
+    /// the files call a tensor.
     pub(crate) fn compare(
         config: &Config,
-        tower: &Names,
         inventory: &mut Inventory,
         strays: Vec<(String, PathBuf)>,
+        stored: impl Fn(&str) -> String,
     ) -> Self {
-        let names = Names::of(config.layout);
-        let stored = |name: &str| match name.starts_with("vision.") {
-            true => tower.stored(name),
-            false => names.stored(name),
-        };
         let mut report = Self {
             unexpected: strays,
             ..Self::default()

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use mobilevlm::hub::{CachedModel, Hub, Settings};
-use mobilevlm::{CancelToken, GenerateOptions, Model, OpenOptions, Picture};
+use mobilevlm::{Arithmetic, CancelToken, GenerateOptions, Model, OpenOptions, Picture};
 use mobilevlm_checkpoint::Access;
 use mobilevlm_processor::{Exif, Limits};
 use mobilevlm_tensor::Kernels;
@@ -132,6 +132,8 @@ pub(crate) fn open_model(
         state_cache: settings::cache_folder()
             .filter(|_| !model.no_state_cache)
             .map(|folder| folder.join("states")),
+        arithmetic: compute.arithmetic_or(Arithmetic::Fast),
+        mmproj: model.mmproj.clone(),
     };
     Ok(Model::open(&found.path, &options)?)
 }

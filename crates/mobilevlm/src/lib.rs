@@ -55,7 +55,7 @@ pub use vocabulary::{list_vocabulary, open_tokenizer};
 
 pub use mobilevlm_checkpoint::{Access, Config};
 pub use mobilevlm_processor::{Exif, Limits, PromptItem, RgbImage, Tokenizer};
-pub use mobilevlm_tensor::{Compute, Kernels};
+pub use mobilevlm_tensor::{Arithmetic, Compute, Kernels};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

@@ -58,6 +58,7 @@ impl Model {
             &mobilevlm_checkpoint::OpenOptions {
                 vision_tower: options.vision_tower.clone(),
                 tower_cache: options.tower_cache.clone(),
+                mmproj: options.mmproj.clone(),
                 access: options.access,
             },
         )?;
@@ -97,7 +98,8 @@ impl Model {
             Some(kernels) => kernels,
             None => Kernels::detect()?,
         };
-        let compute = Compute::new(kernels, options.threads.unwrap_or_else(available_threads));
+        let threads = options.threads.unwrap_or_else(available_threads);
+        let compute = Compute::new(kernels, threads).with_arithmetic(options.arithmetic);
         let state_cache = options.state_cache.as_deref();
         let system = SystemState::new(
             &tokenizer,

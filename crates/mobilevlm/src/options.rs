@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mobilevlm_checkpoint::Access;
 use mobilevlm_model::SamplerOptions;
-use mobilevlm_tensor::Kernels;
+use mobilevlm_tensor::{Arithmetic, Kernels};
 
 use crate::Error;
 
@@ -15,6 +15,9 @@ pub struct OpenOptions {
     pub vision_tower: Option<PathBuf>,
     /// Folders that may hold the tower that the configuration names, tried last.
     pub tower_cache: Vec<PathBuf>,
+    /// The projector's file that belongs to a language model in a GGUF file; where absent, the
+    /// only `mmproj*.gguf` beside it.
+    pub mmproj: Option<PathBuf>,
     /// Whether weights are mapped or read.
     pub access: Access,
     /// Threads to compute with; one for each core that this process may use where absent.
@@ -24,6 +27,8 @@ pub struct OpenOptions {
     /// Folder for the state of the text that every conversation begins with, so that the next
     /// process need not compute it; at most 256 MiB. Where absent it is kept in memory only.
     pub state_cache: Option<PathBuf>,
+    /// How exactly is computed; only for weights in block formats is there a choice.
+    pub arithmetic: Arithmetic,
 }
 
 /// How an answer is made. The default is greedy.

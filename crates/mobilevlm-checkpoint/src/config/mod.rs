@@ -1,9 +1,11 @@
 //! What the configuration files say, parsed once into sizes.
 //!
-//! Nothing after this module reads JSON. Every number that comes out of it is within the bounds
+//! Nothing after this module reads JSON, or keys of GGUF files for sizes. Every number that comes out of it is within the bounds
 //! written beside its key, so that products of sizes cannot overflow.
 
 mod fields;
+mod gguf;
+mod keys;
 mod language;
 mod preprocess;
 mod projector;
@@ -16,6 +18,7 @@ pub use projector::{LdpV2, Projector};
 pub use vision::{Activation, VisionConfig};
 
 use fields::Fields;
+pub(crate) use keys::Keys;
 
 /// The longest configuration that is read, in bytes. Released ones have under 10 kB.
 pub(crate) const CONFIG_LIMIT: usize = 256 << 10;
@@ -69,6 +72,10 @@ pub enum Layout {
     Authors,
     /// As the `llava-hf` releases: `language_model.…`, `multi_modal_projector.…`.
     LlavaHf,
+    /// As llama.cpp's pairs of GGUF files: `blk.…`, `v.blk.…`, `mm.…`.
+    LlamaCpp,
+    /// As a whole model in one GGUF file: the names that an [`Inventory`](crate::Inventory) has.
+    OneFile,
 }
 
 /// The texts that describe a model. Only the first is always there.
@@ -115,7 +122,7 @@ impl Config {
 
         let text = match layout {
             Layout::Authors => Some(config.clone()),
-            Layout::LlavaHf => config.object("text_config")?,
+            _ => config.object("text_config")?,
         };
         let language = match text {
             Some(text) => LanguageConfig::from_fields(&text, layout)?,
@@ -246,7 +253,7 @@ fn select_layer(config: &Fields<'_>, layout: Layout) -> Result<(&'static str, i6
             "mm_vision_select_feature",
             "patch",
         ),
-        Layout::LlavaHf => (
+        _ => (
             "vision_feature_layer",
             "vision_feature_select_strategy",
             "default",

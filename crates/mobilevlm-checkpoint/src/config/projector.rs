@@ -70,52 +70,51 @@ impl Projector {
     pub(super) fn from_fields(config: &Fields<'_>, layout: Layout) -> Result<Self, ConfigError> {
         match layout {
             Layout::Authors => Self::authors(config),
-            Layout::LlavaHf => Self::llava_hf(config),
+            _ => Self::llava_hf(config),
         }
     }
 
     fn authors(config: &Fields<'_>) -> Result<Self, ConfigError> {
-        let variant = match config.text("mm_projector_variant")? {
-            None => None,
-            Some(name) => match LdpV2::NAMES.iter().find(|(known, _)| *known == name) {
-                Some(&(_, variant)) => Some(variant),
-                None => {
-                    let names: Vec<_> = LdpV2::NAMES.iter().map(|(known, _)| *known).collect();
-                    let expected = format!("one of {}", names.join(", "));
-                    return Err(config.wrong(
-                        "mm_projector_variant",
-                        expected,
-                        format!("{name:?}"),
-                    ));
-                }
-            },
-        };
         // Upstream's own default (build_vision_projector).
         let kind = config.text("mm_projector_type")?.unwrap_or("linear");
-        let projector = match kind {
-            "linear" => Self::Linear,
-            "ldpnet" => Self::LdpNet,
-            "ldpnetv2" => return Ok(Self::LdpNetV2(variant.unwrap_or_default())),
-            _ => match mlp_depth(kind) {
-                Some(depth) => Self::Mlp { depth },
+        let variant = config.text("mm_projector_variant")?;
+        Self::named(kind, variant).map_err(|(of_variant, expected)| {
+            let (key, found) = match of_variant {
+                true => ("mm_projector_variant", variant.unwrap_or_default()),
+                false => ("mm_projector_type", kind),
+            };
+            config.wrong(key, expected, format!("{found:?}"))
+        })
+    }
+
+    /// The projector of a kind and a variant as configurations name them. An error says whether
+    /// it is about the variant, and what was expected.
+    pub(super) fn named(kind: &str, variant: Option<&str>) -> Result<Self, (bool, String)> {
+        let is_ldp = kind == "ldpnetv2";
+        let variant = match variant {
+            None => LdpV2::default(),
+            Some(_) if !is_ldp => {
+                return Err((true, format!("no variant of the type {kind:?}")));
+            }
+            Some(name) => match LdpV2::NAMES.iter().find(|(known, _)| *known == name) {
+                Some(&(_, variant)) => variant,
                 None => {
-                    let expected = format!(
-                        "linear, mlpNx_gelu (N from 1 to {DEPTH_LIMIT}), ldpnet or ldpnetv2"
-                    );
-                    return Err(config.wrong("mm_projector_type", expected, format!("{kind:?}")));
+                    let names: Vec<_> = LdpV2::NAMES.iter().map(|(known, _)| *known).collect();
+                    return Err((true, format!("one of {}", names.join(", "))));
                 }
             },
         };
-        match variant {
-            None => Ok(projector),
-            Some(_) => {
-                let found = format!("mm_projector_type {kind:?}");
-                Err(config.wrong(
-                    "mm_projector_variant",
-                    "mm_projector_type \"ldpnetv2\" with it",
-                    found,
-                ))
-            }
+        match kind {
+            "linear" => Ok(Self::Linear),
+            "ldpnet" => Ok(Self::LdpNet),
+            "ldpnetv2" => Ok(Self::LdpNetV2(variant)),
+            _ => match mlp_depth(kind) {
+                Some(depth) => Ok(Self::Mlp { depth }),
+                None => Err((
+                    false,
+                    format!("linear, mlpNx_gelu (N from 1 to {DEPTH_LIMIT}), ldpnet or ldpnetv2"),
+                )),
+            },
         }
     }
 

@@ -77,6 +77,49 @@ pub(crate) mod language {
     pub(crate) const TIED: &str = "mobilevlm.language.tied";
 }
 
+/// What llama.cpp's language models say besides. Their sizes have the keys of [`language`], as
+/// [`in_pair`] names them.
+pub(crate) mod llama {
+    /// U32: how much of a head is rotated; its whole width without it.
+    pub(crate) const ROPE_DIMENSIONS: &str = "llama.rope.dimension_count";
+    /// Text: `none`, `linear` or others that are not computed.
+    pub(crate) const ROPE_SCALING: &str = "llama.rope.scaling.type";
+    /// F32: how far positions are stretched; 1 without it.
+    pub(crate) const ROPE_SCALING_FACTOR: &str = "llama.rope.scaling.factor";
+    /// F32: the same in older files.
+    pub(crate) const ROPE_SCALE_LINEAR: &str = "llama.rope.scale_linear";
+    /// U16: over how many files the model is spread.
+    pub(crate) const SPLIT_COUNT: &str = "split.count";
+}
+
+/// What llama.cpp's projector files say besides. Sizes have the keys of [`vision`], and the
+/// constants of pictures those of [`preprocess`], as [`in_pair`] names them.
+pub(crate) mod clip {
+    /// Bool: true.
+    pub(crate) const HAS_VISION: &str = "clip.has_vision_encoder";
+    /// Text: `ldp`, `ldpv2` or `mlp`.
+    pub(crate) const PROJECTOR: &str = "clip.projector_type";
+    /// Text: the same in files with several encoders.
+    pub(crate) const VISION_PROJECTOR: &str = "clip.vision.projector_type";
+    /// Array of I32: the hidden states that are read; without it, the last of the file.
+    pub(crate) const FEATURE_LAYER: &str = "clip.vision.feature_layer";
+    /// Bool: GELU inside the tower; quick GELU without it.
+    pub(crate) const USE_GELU: &str = "clip.use_gelu";
+    /// Bool: SiLU inside the tower.
+    pub(crate) const USE_SILU: &str = "clip.use_silu";
+}
+
+/// What a file of a pair calls a key of a whole model's file; `None` for keys that both share.
+pub(crate) fn in_pair(key: &str) -> Option<String> {
+    [
+        ("mobilevlm.language.", "llama."),
+        ("mobilevlm.vision.", "clip.vision."),
+        ("mobilevlm.preprocess.", "clip.vision."),
+    ]
+    .into_iter()
+    .find_map(|(ours, theirs)| Some(format!("{theirs}{}", key.strip_prefix(ours)?)))
+}
+
 /// How a picture becomes the tower's input.
 pub(crate) mod preprocess {
     /// Text: `pad` or `square`. Also in a tower's file of a pair, which means `pad` without it.

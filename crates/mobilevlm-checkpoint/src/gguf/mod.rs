@@ -6,6 +6,7 @@
 
 mod cursor;
 pub(crate) mod keys;
+pub(crate) mod open;
 mod tensors;
 mod vocabulary;
 pub(crate) mod write;

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use mobilevlm::Arithmetic;
 use mobilevlm_checkpoint::Mix;
 use mobilevlm_tensor::Format;
 
@@ -20,6 +21,11 @@ pub(crate) struct ModelArgs {
     /// Folder of the CLIP vision tower, for models that keep it apart.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) vision_tower: Option<PathBuf>,
+
+    /// The projector's file of a model in a pair of GGUF files; else the only `mmproj*.gguf` beside
+    /// the language model's.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) mmproj: Option<PathBuf>,
 
     /// Read the weights into memory instead of mapping the files.
     #[arg(long)]
@@ -46,6 +52,32 @@ pub(crate) struct ComputeArgs {
         hide_env_values = true
     )]
     pub(crate) kernels: Option<String>,
+
+    /// How weights in block formats are multiplied; other formats have one way only.
+    ///
+    /// Without it `fast`, except for `verify`, where it is `f32`.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) arithmetic: Option<ArithmeticName>,
+}
+
+impl ComputeArgs {
+    /// The arithmetic that was asked for, else `spare`.
+    pub(crate) fn arithmetic_or(&self, spare: Arithmetic) -> Arithmetic {
+        match self.arithmetic {
+            Some(ArithmeticName::Fast) => Arithmetic::Fast,
+            Some(ArithmeticName::F32) => Arithmetic::F32,
+            None => spare,
+        }
+    }
+}
+
+/// The names of [`Arithmetic`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ArithmeticName {
+    /// In whole numbers: activations are rounded to 8 bits
+    Fast,
+    /// In float32, as the stored weights say
+    F32,
 }
 
 /// How pictures are read and answers made.

@@ -14,7 +14,9 @@ use mobilevlm_checkpoint::Mix;
 use mobilevlm_tensor::Format;
 
 pub(crate) use convert::{Choice, ConvertArgs};
-pub(crate) use groups::{ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape};
+pub(crate) use groups::{
+    ArithmeticName, ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape,
+};
 use groups::{format, mix};
 pub(crate) use verify::{VerifyArgs, What};
 
@@ -191,6 +193,11 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     pub(crate) quick: bool,
 
+    /// The projector's file of a model in a pair of GGUF files; else the only `mmproj*.gguf` beside
+    /// the language model's.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) mmproj: Option<PathBuf>,
+
     /// Print one JSON object, with every tensor.
     #[arg(long)]
     pub(crate) json: bool,
@@ -237,6 +244,11 @@ pub(crate) struct BenchArgs {
     /// Folder of the CLIP vision tower, for models that keep it apart.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) vision_tower: Option<PathBuf>,
+
+    /// The projector's file of a model in a pair of GGUF files; else the only `mmproj*.gguf` beside
+    /// the language model's.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) mmproj: Option<PathBuf>,
 
     /// Random weights in the shape of a released model, made in memory.
     #[arg(long, value_name = "SIZE")]

@@ -44,6 +44,11 @@ pub(crate) struct VerifyArgs {
     #[arg(long, requires = "model", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) vision_tower: Option<PathBuf>,
 
+    /// The projector's file of a model in a pair of GGUF files; else the only `mmproj*.gguf` beside
+    /// the language model's.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, requires = "model")]
+    pub(crate) mmproj: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
 

@@ -18,6 +18,7 @@ pub(crate) fn run(args: &InspectArgs, terminal: Terminal) -> Result<(), CliError
     let options = OpenOptions {
         vision_tower: args.vision_tower.clone(),
         tower_cache: found.tower_cache,
+        mmproj: args.mmproj.clone(),
         ..OpenOptions::default()
     };
     let inspection = Inspection::new(&found.path, &options);

@@ -41,8 +41,12 @@ pub(crate) fn run(args: &TokenizeArgs, terminal: Terminal) -> Result<(), CliErro
 
 /// The tokenizer alone: weights need not be there.
 fn tokenizer_of(model: &Path) -> Result<Tokenizer, CliError> {
+    let holds_its_own = model
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
     let path = match model.is_dir() {
         true => model.join("tokenizer.model"),
+        false if holds_its_own => model.to_owned(),
         false => model.with_file_name("tokenizer.model"),
     };
     Ok(mobilevlm::open_tokenizer(&path)?)

@@ -200,6 +200,7 @@ fn open(args: &BenchArgs, terminal: Terminal) -> Result<(String, Model), CliErro
         let model = ModelArgs {
             model: args.model.clone(),
             vision_tower: args.vision_tower.clone(),
+            mmproj: args.mmproj.clone(),
             no_mmap: false,
             no_state_cache: true,
         };
@@ -216,6 +217,7 @@ fn open(args: &BenchArgs, terminal: Terminal) -> Result<(String, Model), CliErro
     let options = OpenOptions {
         threads: args.compute.threads.map(Into::into),
         kernels: plan::kernels(&args.compute)?,
+        arithmetic: args.compute.arithmetic_or(Arithmetic::Fast),
         ..OpenOptions::default()
     };
     let (size, shape) = match shape {

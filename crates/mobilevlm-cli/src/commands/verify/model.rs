@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::compare::Stage;
 use super::files::{self, Recorded, content};
 use super::preprocess::Row;
-use crate::args::{ModelArgs, VerifyArgs};
+use crate::args::{ArithmeticName, ComputeArgs, ModelArgs, VerifyArgs};
 use crate::error::CliError;
 use crate::plan::{self, Network};
 use crate::terminal::Terminal;
@@ -92,10 +92,16 @@ pub(super) fn verify(
     let model_args = ModelArgs {
         model: Some(name.to_owned()),
         vision_tower: args.vision_tower.clone(),
+        mmproj: args.mmproj.clone(),
         no_mmap: false,
         no_state_cache: true,
     };
-    let model = plan::open_model(&model_args, &args.compute, Network::Never, terminal)?;
+    let compute = ComputeArgs {
+        // The record was made in float32.
+        arithmetic: args.compute.arithmetic.or(Some(ArithmeticName::F32)),
+        ..args.compute.clone()
+    };
+    let model = plan::open_model(&model_args, &compute, Network::Never, terminal)?;
     let pictures = Pictures::new(args, golden, &model)?;
     let mut run = Run {
         model: &model,
