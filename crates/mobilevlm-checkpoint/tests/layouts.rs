@@ -411,7 +411,8 @@ fn folders_that_are_no_model_say_what_they_are() {
 
     assert!(message(&empty.path().join("nowhere")).contains("cannot be read"));
     fs::write(empty.path().join("model.gguf"), "GGUF").unwrap();
-    assert!(message(&empty.path().join("model.gguf")).contains("a GGUF file"));
+    let cut = Checkpoint::open(&empty.path().join("model.gguf"), &OpenOptions::default());
+    assert!(matches!(cut, Err(CheckpointError::Gguf { .. })), "{cut:?}");
 }
 
 #[test]

@@ -51,9 +51,10 @@ impl<'a> Keys<'a> {
     fn find(&self, key: &'static str) -> (Cow<'static, str>, Option<&'a Value>) {
         let theirs = self.pair.then(|| keys::in_pair(key)).flatten();
         match theirs {
-            Some(theirs) => match self.gguf.get(&theirs).or_else(|| self.gguf.get(key)) {
-                value => (theirs.into(), value),
-            },
+            Some(theirs) => {
+                let value = self.gguf.get(&theirs).or_else(|| self.gguf.get(key));
+                (theirs.into(), value)
+            }
             None => (key.into(), self.gguf.get(key)),
         }
     }

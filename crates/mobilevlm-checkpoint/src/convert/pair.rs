@@ -7,6 +7,7 @@ use super::{Conversion, ConvertError, File, Mix, set_vocabulary, size};
 use crate::config::{Activation, Aspect, Config, LdpV2, Projector};
 use crate::gguf::keys::{self, preprocess};
 use crate::gguf::write::{Head, Setting};
+use crate::names::llama_cpp;
 use crate::tensor::Dtype;
 
 /// The side of the grid of patches that llama.cpp's LDP projectors are made for.
@@ -17,19 +18,17 @@ pub(super) fn plan<'a>(conversion: &'a Conversion<'a>) -> Result<[File<'a>; 2], 
     let kind = projector_kind(config)?;
     let (mut language, mut vision) = (Vec::new(), Vec::new());
     for chosen in conversion.tensors() {
-        let stored = |name, paired| Stored {
-            name,
+        let is_paired = llama_cpp::is_paired(&chosen.name);
+        let stored = Stored {
+            name: llama_cpp::stored(&chosen.name).unwrap_or_else(|| chosen.name.clone()),
             shape: chosen.shape.clone(),
             dtype: chosen.dtype,
-            paired,
+            paired: is_paired.then_some(config.language.head_dim),
             tensor: chosen.tensor,
         };
-        if let Some(name) = chosen.name.strip_prefix("language.") {
-            let is_paired = name.contains(".q_proj.") || name.contains(".k_proj.");
-            let head = is_paired.then_some(config.language.head_dim);
-            language.push(stored(language_name(name), head));
-        } else {
-            vision.push(stored(vision_name(&chosen.name, config), None));
+        match chosen.name.starts_with("language.") {
+            true => language.push(stored),
+            false => vision.push(stored),
         }
     }
     // The order of `llama-quantize`: what is outside the blocks first, then block by block.
@@ -167,75 +166,4 @@ fn set_file_type(head: &mut Head, asked: Option<u32>, tensors: &[Stored<'_>]) {
         _ => Mix::F32.file_type(),
     };
     head.set(keys::FILE_TYPE, Setting::U32(asked.unwrap_or(number)));
-}
-
-/// What a tensor is called in a language model's file; `name` comes after `language.`.
-fn language_name(name: &str) -> String {
-    let Some((block, name)) = name
-        .strip_prefix("layers.")
-        .and_then(|rest| rest.split_once('.'))
-    else {
-        return match name {
-            "embed_tokens.weight" => "token_embd.weight",
-            "norm.weight" => "output_norm.weight",
-            "lm_head.weight" => "output.weight",
-            other => other,
-        }
-        .to_owned();
-    };
-    let name = match name {
-        "input_layernorm.weight" => "attn_norm.weight",
-        "self_attn.q_proj.weight" => "attn_q.weight",
-        "self_attn.k_proj.weight" => "attn_k.weight",
-        "self_attn.v_proj.weight" => "attn_v.weight",
-        "self_attn.o_proj.weight" => "attn_output.weight",
-        "post_attention_layernorm.weight" => "ffn_norm.weight",
-        "mlp.gate_proj.weight" => "ffn_gate.weight",
-        "mlp.up_proj.weight" => "ffn_up.weight",
-        "mlp.down_proj.weight" => "ffn_down.weight",
-        other => other,
-    };
-    format!("blk.{block}.{name}")
-}
-
-/// What a tensor of the tower or the projector is called in a projector file.
-fn vision_name(name: &str, config: &Config) -> String {
-    if let Some(rest) = name.strip_prefix("projector.") {
-        let own = match config.projector {
-            Projector::Mlp { .. } => return format!("mm.{rest}"),
-            // Upstream's modules repeat their name: `mlp.mlp.0`, `peg.peg.0`.
-            Projector::LdpNetV2(_) => rest.split_once('.').map_or(rest, |(_, own)| own),
-            _ => rest.strip_prefix("model.").unwrap_or(rest),
-        };
-        return format!("mm.model.{own}");
-    }
-    let name = name.strip_prefix("vision.").unwrap_or(name);
-    let block = name.strip_prefix("encoder.layers.");
-    let Some((block, name)) = block.and_then(|rest| rest.split_once('.')) else {
-        return match name {
-            "embeddings.class_embedding" => "v.class_embd",
-            "embeddings.patch_embedding.weight" => "v.patch_embd.weight",
-            "embeddings.position_embedding.weight" => "v.position_embd.weight",
-            "pre_layrnorm.weight" => "v.pre_ln.weight",
-            "pre_layrnorm.bias" => "v.pre_ln.bias",
-            other => other,
-        }
-        .to_owned();
-    };
-    // The converters in use name the two layers of the feed-forward part the wrong way round.
-    // llama.cpp tells by the columns of `ffn_down`; where both layers have as many, it takes them
-    // to be so named.
-    let (part, end) = name.rsplit_once('.').unwrap_or((name, ""));
-    let part = match part {
-        "layer_norm1" => "ln1",
-        "layer_norm2" => "ln2",
-        "self_attn.q_proj" => "attn_q",
-        "self_attn.k_proj" => "attn_k",
-        "self_attn.v_proj" => "attn_v",
-        "self_attn.out_proj" => "attn_out",
-        "mlp.fc1" => "ffn_down",
-        "mlp.fc2" => "ffn_up",
-        other => other,
-    };
-    format!("v.blk.{block}.{part}.{end}")
 }

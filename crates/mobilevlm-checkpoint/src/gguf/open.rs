@@ -118,7 +118,7 @@ impl Gathered {
                 let mut tensor = file.tensor(entry)?;
                 // A wrong shape stays as it is, for the report.
                 tensor = tensor.clone().with_shape(&shape).unwrap_or(tensor);
-                if is_paired(&name) {
+                if llama_cpp::is_paired(&name) {
                     tensor = tensor.clone().unpaired(head_dim).unwrap_or(tensor);
                 }
                 self.tensors.insert(name, tensor);
@@ -153,12 +153,6 @@ impl Gathered {
             Err(source) => self.problems.push(file.wrong(source)),
         }
     }
-}
-
-/// Whether llama.cpp's converters put the rows of a tensor into rotary pairs.
-fn is_paired(name: &str) -> bool {
-    name.starts_with("language.layers.")
-        && (name.ends_with(".q_proj.weight") || name.ends_with(".k_proj.weight"))
 }
 
 fn show_architecture(found: Option<&str>) -> String {

@@ -64,7 +64,7 @@ impl Gguf {
             let expected = format!("rows of whole {dtype} blocks of {}", dtype.block());
             return Err(wrong(name, expected, listed()));
         };
-        if info.start % self.alignment != 0 {
+        if !info.start.is_multiple_of(self.alignment) {
             return Err(wrong(
                 name,
                 format!("a beginning at a multiple of {} bytes", self.alignment),

@@ -15,7 +15,8 @@ const LANGUAGE_BLOCK: [(&str, &str); 9] = [
 ];
 
 /// Parts of a block of the tower. The converters for this family name the first layer of the
-/// feed-forward part `ffn_down`; newer ones name it `ffn_up`.
+/// feed-forward part `ffn_down`; newer ones name it `ffn_up`. llama.cpp tells by the columns of
+/// `ffn_down`; where both layers have as many, it takes them to be named as here.
 const VISION_BLOCK: [(&str, &str); 8] = [
     ("layer_norm1", "ln1"),
     ("layer_norm2", "ln2"),
@@ -62,6 +63,12 @@ pub(crate) fn stored(name: &str) -> Option<String> {
     block("language.layers.", "blk.", &LANGUAGE_BLOCK)
         .or_else(|| block("vision.encoder.layers.", "v.blk.", &VISION_BLOCK))
         .or_else(other)
+}
+
+/// Whether such files hold the rows of a tensor so that those of a rotary pair are neighbours.
+pub(crate) fn is_paired(name: &str) -> bool {
+    name.starts_with("language.layers.")
+        && (name.ends_with(".q_proj.weight") || name.ends_with(".k_proj.weight"))
 }
 
 #[cfg(test)]
