@@ -6,6 +6,7 @@ mod check;
 mod docs;
 mod fuzz;
 mod hostile;
+mod loaded;
 mod steps;
 
 use clap::Parser;
@@ -24,6 +25,7 @@ enum Xtask {
     Docs(docs::Options),
     Fuzz(fuzz::Options),
     Hostile(hostile::Options),
+    Loaded(loaded::Options),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Xtask::Docs(options) => docs::run(&options),
         Xtask::Fuzz(options) => fuzz::run(&options),
         Xtask::Hostile(options) => hostile::run(&options),
+        Xtask::Loaded(options) => loaded::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

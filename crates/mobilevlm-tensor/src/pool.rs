@@ -7,6 +7,11 @@
 //! Between computations a thread spins for a bounded time, because the next one usually follows
 //! within microseconds, and then sleeps. Waiting for ever in a spin would take the core away from
 //! the thread that is waited for when there are more runnable threads than cores.
+//!
+//! A thread that loses its core inside a task is waited for, as long as another process's share of
+//! the core lasts: some milliseconds, in which all operations of a decoded token could have run. A
+//! caller with one worker therefore keeps an account ([`Company`]) of what the worker saves and
+//! what waiting for it costs, and works alone for a while where it costs more.
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -35,7 +40,7 @@ pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     /// Held by the thread whose computation the workers are running.
-    turn: Mutex<()>,
+    turn: Mutex<Company>,
 }
 
 /// `job(task, thread)`; `thread` is below [`Pool::threads`] and no two threads have the same.
@@ -68,7 +73,7 @@ impl Pool {
         Pool {
             shared,
             workers,
-            turn: Mutex::new(()),
+            turn: Mutex::new(Company::default()),
         }
     }
 
@@ -97,19 +102,54 @@ impl Pool {
             }
             return;
         }
-        let _turn = lock(&self.turn);
-        self.shared.publish(job, tasks);
+        let mut turn = lock(&self.turn);
         INSIDE.set(true);
-        let mine = catch_unwind(AssertUnwindSafe(|| self.shared.take_tasks(job, tasks, 0)));
+        let done = catch_unwind(AssertUnwindSafe(|| self.alone(tasks, job, &mut turn)));
+        let result = done.and_then(|first| self.together(first, tasks, job, &mut turn));
         INSIDE.set(false);
-        if let Err(payload) = mine {
-            self.shared.stop_early(tasks, payload);
-        }
-        self.shared.finish();
-        let panic = lock(&self.shared.panic).take();
-        if let Some(payload) = panic {
-            drop(_turn);
+        drop(turn);
+        if let Err(payload) = result {
             resume_unwind(payload);
+        }
+    }
+
+    /// Runs tasks on the calling thread while the worker costs more than it saves; returns the
+    /// first that is left. Of several workers one may be held up while the others are of use.
+    fn alone(&self, tasks: usize, job: Job, company: &mut Company) -> usize {
+        let mut task = 0;
+        while task < tasks && self.workers.len() == 1 && company.is_costly() {
+            let start = Instant::now();
+            job(task, 0);
+            company.enter_alone(start.elapsed());
+            task += 1;
+        }
+        task
+    }
+
+    /// Runs the tasks from `first` on, on all threads.
+    fn together(
+        &self,
+        first: usize,
+        tasks: usize,
+        job: Job,
+        company: &mut Company,
+    ) -> std::thread::Result<()> {
+        if first == tasks {
+            return Ok(());
+        }
+        let start = Instant::now();
+        self.shared.publish(job, first, tasks);
+        let mine = catch_unwind(AssertUnwindSafe(|| self.shared.take_tasks(job, tasks, 0)));
+        let worked = start.elapsed();
+        let own = mine.unwrap_or_else(|payload| {
+            self.shared.stop_early(tasks, payload);
+            0
+        });
+        self.shared.finish();
+        company.enter(worked, own, tasks - first, start.elapsed() - worked);
+        match lock(&self.shared.panic).take() {
+            Some(payload) => Err(payload),
+            None => Ok(()),
         }
     }
 }
@@ -130,6 +170,70 @@ impl Drop for Pool {
             // A worker catches the panics of its tasks, so it always ends regularly.
             let _ = worker.join();
         }
+    }
+}
+
+/// An account of what a caller's worker saves and costs.
+#[derive(Debug)]
+struct Company {
+    /// Time lost by waiting, less time saved by what the worker did meanwhile.
+    lost: Duration,
+    /// How long to be alone for each bit of time lost.
+    pause: u32,
+    /// Time in company since the last loss.
+    since: Duration,
+}
+
+impl Default for Company {
+    fn default() -> Company {
+        Company {
+            lost: Duration::ZERO,
+            pause: 1,
+            since: Duration::ZERO,
+        }
+    }
+}
+
+impl Company {
+    /// Shorter waits than this belong to every computation.
+    const NOTABLE: Duration = Duration::from_micros(300);
+
+    /// A loss so soon after another is no accident: something else wants the core for good, and
+    /// has it about as long as the worker. Otherwise the machine is as good as free.
+    const SOON: Duration = Duration::from_millis(15);
+
+    /// Longest pause: of the time in which the worker could have been asked, a tenth is waiting.
+    const LONGEST_PAUSE: u32 = 8;
+
+    /// Whether the caller is better off alone for now.
+    fn is_costly(&self) -> bool {
+        !self.lost.is_zero()
+    }
+
+    /// Enters a computation of `tasks`, of which the caller did `own` in the time `worked` and then
+    /// waited.
+    fn enter(&mut self, worked: Duration, own: usize, tasks: usize, waited: Duration) {
+        self.since = self.since.saturating_add(worked + waited);
+        if waited < Self::NOTABLE || own == 0 {
+            return;
+        }
+        let saved = worked.mul_f64((tasks - own.min(tasks)) as f64 / own as f64);
+        let lost = waited.saturating_sub(saved);
+        if lost.is_zero() {
+            return;
+        }
+        self.lost += lost;
+        self.pause = if self.since - waited < Self::SOON {
+            (2 * self.pause).min(Self::LONGEST_PAUSE)
+        } else {
+            1
+        };
+        self.since = Duration::ZERO;
+    }
+
+    /// Enters a task that the caller did alone.
+    fn enter_alone(&mut self, worked: Duration) {
+        self.lost = self.lost.saturating_sub(worked / self.pause);
     }
 }
 
@@ -179,14 +283,15 @@ const OPEN: u64 = 1 << 16;
 const NUMBER: u32 = 17;
 
 impl Shared {
-    /// Opens a computation. The caller holds the pool's turn, so the state is closed and empty.
-    fn publish(&self, job: Job, tasks: usize) {
+    /// Opens a computation of the tasks from `first` on. The caller holds the pool's turn, so the
+    /// state is closed and empty.
+    fn publish(&self, job: Job, first: usize, tasks: usize) {
         // SAFETY: only the lifetime changes. `finish` returns after the last worker has left, and
         // workers use the reference only inside, so no use outlives the caller's borrow.
         let job = unsafe { std::mem::transmute::<Job<'_>, Job<'static>>(job) };
         // SAFETY: the state is closed and nobody is inside, so nobody reads.
         unsafe { *self.work.get() = Some(Work { job, tasks }) };
-        self.next.store(0, Ordering::Relaxed);
+        self.next.store(first, Ordering::Relaxed);
         let number = self.state.load(Ordering::Relaxed) >> NUMBER;
         self.state
             .store((number + 1) << NUMBER | OPEN, Ordering::SeqCst);
@@ -195,13 +300,16 @@ impl Shared {
         }
     }
 
-    fn take_tasks(&self, job: Job, tasks: usize, thread: usize) {
+    /// Returns the number of tasks that this thread took.
+    fn take_tasks(&self, job: Job, tasks: usize, thread: usize) -> usize {
+        let mut taken = 0;
         loop {
             let task = self.next.fetch_add(1, Ordering::Relaxed);
             if task >= tasks {
-                return;
+                return taken;
             }
             job(task, thread);
+            taken += 1;
         }
     }
 
@@ -389,6 +497,59 @@ mod tests {
                 assert_eq!(counts(&pool, 8), [1; 8]);
             }
         }
+    }
+
+    #[test]
+    fn a_worker_that_is_waited_for_is_left_out_for_a_while() {
+        let ms = Duration::from_millis;
+        let mut company = Company::default();
+        // The usual end of a computation, and a wait that was worth it.
+        company.enter(ms(1), 5, 10, Duration::from_micros(40));
+        company.enter(ms(20), 10, 20, ms(3));
+        company.enter(ms(1), 0, 10, ms(9));
+        assert!(!company.is_costly(), "{company:?}");
+        // Two of three milliseconds were lost: as long alone.
+        company.enter(ms(1), 5, 10, ms(3));
+        company.enter_alone(ms(1));
+        assert!(company.is_costly(), "{company:?}");
+        company.enter_alone(ms(1));
+        assert!(!company.is_costly(), "{company:?}");
+        // Again soon: twice, then four times as long.
+        for pause in [2, 4, 8, 8] {
+            company.enter(ms(1), 5, 10, ms(3));
+            company.enter_alone(ms(2 * pause - 1));
+            assert!(company.is_costly(), "{company:?}");
+            company.enter_alone(ms(1));
+            assert!(!company.is_costly(), "{company:?}");
+        }
+        // After a good while it counts as an accident.
+        (0..20).for_each(|_| company.enter(ms(1), 5, 10, Duration::ZERO));
+        company.enter(ms(1), 5, 10, ms(3));
+        company.enter_alone(ms(2));
+        assert!(!company.is_costly(), "{company:?}");
+    }
+
+    #[test]
+    fn a_held_up_worker_does_not_hold_up_what_follows() {
+        let pool = Pool::new(2);
+        let caller = std::thread::current().id();
+        // The worker's tasks take long, as if it had lost its core.
+        while !lock(&pool.turn).is_costly() {
+            pool.run(2, &|_| {
+                if std::thread::current().id() != caller {
+                    std::thread::sleep(Duration::from_millis(40));
+                }
+            });
+        }
+        let alone = AtomicUsize::new(0);
+        assert_eq!(counts(&pool, 9), [1; 9]);
+        pool.run(9, &|_| {
+            alone.fetch_add(
+                usize::from(std::thread::current().id() == caller),
+                Ordering::Relaxed,
+            );
+        });
+        assert_eq!(alone.into_inner(), 9, "the worker was asked again at once");
     }
 
     #[test]
