@@ -231,17 +231,21 @@ impl Question {
 /// Whether a word is meant as a picture: standard input, or a file that is called like one or is
 /// there. A question is neither.
 fn is_picture(word: &OsString) -> bool {
-    const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
     let path = Path::new(word);
-    let called_so = path.extension().is_some_and(|extension| {
-        EXTENSIONS
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    });
     // "What is in photo.jpg" ends like a picture, but no file is called so.
     word == "-"
         || path.is_file()
-        || (called_so && !word.to_string_lossy().contains(char::is_whitespace))
+        || (is_called_like_a_picture(path) && !word.to_string_lossy().contains(char::is_whitespace))
+}
+
+/// Whether a path ends as those of pictures do.
+pub(crate) fn is_called_like_a_picture(path: &Path) -> bool {
+    const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
+    path.extension().is_some_and(|extension| {
+        EXTENSIONS
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known))
+    })
 }
 
 /// Reads and decodes a picture; `-` is standard input.

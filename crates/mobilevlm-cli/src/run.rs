@@ -21,6 +21,7 @@ pub fn run() -> ExitCode {
         Command::Pull(args) => commands::pull::run(&args, terminal),
         Command::Use(args) => commands::use_model::run(&args, terminal),
         Command::Convert(args) => commands::convert::run(&args, terminal),
+        Command::Compare(args) => commands::compare::run(&args, terminal),
         Command::Inspect(args) => commands::inspect::run(&args, terminal),
         Command::Tokenize(args) => commands::tokenize::run(&args, terminal),
         Command::Bench(args) => commands::bench::run(&args, terminal),

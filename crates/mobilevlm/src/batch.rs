@@ -13,7 +13,7 @@ use crate::{Error, GenerateOptions, Model};
 /// Most rows that go through the model at once. A long prompt takes several steps, so that the
 /// buffers stay small (V2-7B: 256 rows x (6 x 4096 + 2 x 11008) x 4 bytes = 48 MB); the weights
 /// are read so rarely at this height that more rows would gain nothing.
-const ROWS_PER_STEP: usize = 256;
+pub(crate) const ROWS_PER_STEP: usize = 256;
 
 /// Many sequences that step together through one model.
 ///

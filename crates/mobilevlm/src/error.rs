@@ -89,6 +89,16 @@ pub enum Error {
         /// Width of the embeds.
         found: usize,
     },
+    /// Two models that have nothing to compare.
+    #[error("the models cannot be compared: one has {a} {what}, the other {b}")]
+    Unlike {
+        /// What differs.
+        what: &'static str,
+        /// How many the first model has.
+        a: usize,
+        /// How many the second model has.
+        b: usize,
+    },
     /// A sequence that is not in the batch.
     #[error("sequence {0} is not in the batch: it has left, or is another batch's")]
     NoSequence(SequenceId),

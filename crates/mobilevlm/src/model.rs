@@ -41,6 +41,7 @@ struct Inner {
     recent: Mutex<RecentPictures>,
     system: SystemState,
     spare: Spare,
+    weight_bytes: usize,
     load_ms: f64,
 }
 
@@ -107,7 +108,11 @@ impl Model {
             &compute,
             state_cache.and_then(|folder| Some((folder, Source::of(tensors)?))),
         );
+        // A head that is the embedding is listed twice.
+        let repeats = |name: &str| config.language.tied && name == "language.lm_head.weight";
+        let stored = tensors.iter().filter(|(name, _)| !repeats(name));
         let inner = Inner {
+            weight_bytes: stored.map(|(_, tensor)| tensor.byte_len()).sum(),
             compute,
             tokenizer,
             system,
@@ -335,6 +340,11 @@ impl Model {
     /// The language model.
     pub fn language(&self) -> &LanguageModel {
         &self.inner.language
+    }
+
+    /// Bytes of the weights as they are stored.
+    pub fn weight_bytes(&self) -> usize {
+        self.inner.weight_bytes
     }
 
     /// Milliseconds that opening took.

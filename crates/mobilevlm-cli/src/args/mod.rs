@@ -1,5 +1,6 @@
 //! What can be typed: the verbs, their arguments, and the help. Nothing here is acted on.
 
+mod compare;
 mod convert;
 mod groups;
 mod verify;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use mobilevlm_checkpoint::Mix;
 use mobilevlm_tensor::Format;
 
+pub(crate) use compare::CompareArgs;
 pub(crate) use convert::{Choice, ConvertArgs};
 pub(crate) use groups::{
     ArithmeticName, ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape,
@@ -64,6 +66,8 @@ pub(crate) enum Command {
     Use(UseArgs),
     /// Write a model as GGUF: quantised, in one file, or as the pair that llama.cpp loads.
     Convert(ConvertArgs),
+    /// Say how far a model, such as a quantised file, is from another.
+    Compare(CompareArgs),
     /// Show what a model consists of and what is wrong with it.
     Inspect(InspectArgs),
     /// Show the tokens of a text.
