@@ -5,6 +5,7 @@ use crate::Format;
 
 /// Every table's name with its architecture, best first within one architecture.
 pub(super) const NAMES: &[(&str, &str)] = &[
+    ("amx", "x86_64"),
     ("avx512", "x86_64"),
     ("avx2", "x86_64"),
     ("neon", "aarch64"),
@@ -13,6 +14,8 @@ pub(super) const NAMES: &[(&str, &str)] = &[
 
 /// The tables compiled for this architecture, best first; the last one runs everywhere.
 pub(super) static COMPILED: &[&Kernels] = &[
+    #[cfg(target_arch = "x86_64")]
+    &super::amx::TABLE,
     #[cfg(target_arch = "x86_64")]
     &super::avx512::TABLE,
     #[cfg(target_arch = "x86_64")]
@@ -179,10 +182,11 @@ mod tests {
     fn tables_with_special_instructions_borrow_nothing_from_portable() {
         for table in tables() {
             for cell in table.cells {
-                let expected = if table.name == "portable" {
-                    Origin::Portable
-                } else {
-                    Origin::Own
+                let expected = match (table.name, cell.operation) {
+                    ("portable", _) => Origin::Portable,
+                    // All but the products of many rows is that of `avx512`.
+                    ("amx", operation) if operation != "many" => Origin::Shared,
+                    _ => Origin::Own,
                 };
                 assert_eq!(
                     cell.origin, expected,

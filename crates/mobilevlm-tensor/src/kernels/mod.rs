@@ -9,6 +9,8 @@
 mod instantiate;
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -125,6 +127,8 @@ pub(crate) struct Tile {
     pub(crate) rows: usize,
     /// Rows of `x` in a tile of a product with panels.
     pub(crate) panel_rows: usize,
+    /// Numbers of a row of `x` that lie together there: 4 or 32.
+    pub(crate) panel_row: usize,
     /// Rows that attention computes at once.
     pub(crate) attention_rows: usize,
     /// Whether attention in 16-bit integers is faster than in `f32`.
@@ -136,7 +140,7 @@ pub(crate) struct Tile {
 }
 
 impl Kernels {
-    /// The name of the table: `portable`, `avx2`, `avx512`, `neon`.
+    /// The name of the table: `portable`, `avx2`, `avx512`, `amx`, `neon`.
     pub fn name(&self) -> &'static str {
         self.name
     }

@@ -36,14 +36,14 @@ pub(crate) struct Panels<'a> {
 
 impl Panels<'_> {
     /// Whether the lengths fit each other.
-    fn check<W: Weights>(&self) {
+    pub(crate) fn check<W: Weights>(&self) {
         assert!(self.k.is_multiple_of(W::LAYOUT.numbers));
         assert!(self.w.len() == self.n.div_ceil(ROWS) * self.panel::<W>());
         assert!(self.bias.is_none_or(|bias| bias.len() == self.n));
     }
 
     /// Bytes of a panel.
-    fn panel<W: Weights>(&self) -> usize {
+    pub(crate) fn panel<W: Weights>(&self) -> usize {
         self.k / W::LAYOUT.numbers * W::LAYOUT.unit()
     }
 
@@ -53,7 +53,14 @@ impl Panels<'_> {
     /// # Safety
     /// `i < m`, `j < n`, and `y` is as the kernels ask.
     #[inline(always)]
-    unsafe fn begin<S: Dot>(&self, s: S, i: usize, j: usize, v: usize, partial: bool) -> S::Vector {
+    pub(crate) unsafe fn begin<S: Dot>(
+        &self,
+        s: S,
+        i: usize,
+        j: usize,
+        v: usize,
+        partial: bool,
+    ) -> S::Vector {
         let (at, columns) = (j + v * S::LANES, self.n - j);
         let y = self.y.wrapping_add(i * self.stride + at);
         if columns < ROWS {
@@ -87,7 +94,7 @@ impl Panels<'_> {
     /// # Safety
     /// As [`begin`](Panels::begin).
     #[inline(always)]
-    unsafe fn end<S: Dot>(&self, s: S, i: usize, j: usize, v: usize, out: S::Vector) {
+    pub(crate) unsafe fn end<S: Dot>(&self, s: S, i: usize, j: usize, v: usize, out: S::Vector) {
         let columns = self.n - j;
         let y = self.y.wrapping_add(i * self.stride + j + v * S::LANES);
         if columns < ROWS {
@@ -228,7 +235,7 @@ const AHEAD: usize = 4096;
 
 /// Adds a sub-block to an output: the one place where its rounding is decided.
 #[inline(always)]
-fn scaled<S: Dot, W: Weights>(
+pub(crate) fn scaled<S: Dot, W: Weights>(
     s: S,
     out: S::Vector,
     sum: S::Ints,
@@ -318,7 +325,7 @@ struct Block {
 /// # Safety
 /// The numbers exist; `levels` and `scales` have room for a block of `P` panels; `index < P`.
 #[inline(always)]
-unsafe fn lay_out<S: Dot, W: Weights, const P: usize>(
+pub(crate) unsafe fn lay_out<S: Dot, W: Weights, const P: usize>(
     s: S,
     panel: &[u8],
     first: usize,

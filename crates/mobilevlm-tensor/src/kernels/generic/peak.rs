@@ -97,6 +97,10 @@ mod tests {
                 println!("{}: skipped", table.name);
                 continue;
             };
+            // Tile registers have a loop and a test of their own.
+            if table.name == "amx" {
+                continue;
+            }
             let tile = kernels.tile();
             let sums = (tile.peak_operations / (2 * tile.lanes)) as i32;
             // Sum i begins at i, of which the lowest byte is multiplied with 3.
