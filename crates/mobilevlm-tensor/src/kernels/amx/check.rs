@@ -1,7 +1,7 @@
 //! Whether the processor's tile registers compute what the emulated ones do.
 
 use super::emulation::Emulation;
-use super::tiles::{ROW_BYTES, ROWS, SUMS, Shapes, Sources, TOGETHER, Unit};
+use super::tiles::{ROW_BYTES, ROWS, SUMS, Shapes, Sources, TOGETHER, Unit, steps};
 use crate::kernels::generic::quantise::TILE_ROW;
 
 /// Whether the registers of `T` give the sums of the emulated ones, for each length of sub-blocks,
@@ -20,7 +20,7 @@ pub(super) unsafe fn agree<T: Unit>() -> bool {
 /// Sub-blocks to multiply.
 pub(super) struct Case {
     numbers: usize,
-    /// Two groups of 32 numbers, or four for sub-blocks of 32: `[16 rows][32]` each.
+    /// Groups of 32 numbers, `[16 rows][32]` each: four, of which sub-blocks of 16 fill two.
     x: Vec<i8>,
     /// `[TOGETHER][numbers / 4][64]`
     w: Vec<u8>,
@@ -38,15 +38,10 @@ impl Case {
         }
     }
 
-    /// Bytes from one sub-block of `x` to the next: after an even one, and after an odd one.
-    fn steps(&self) -> [usize; 2] {
-        steps(self.numbers)
-    }
-
     /// # Safety
     /// The promise of [`Unit::configure`].
     pub(super) unsafe fn run<T: Unit>(&self) -> Vec<i32> {
-        let [odd, even] = self.steps();
+        let [odd, even] = steps(self.numbers);
         let mut sums = vec![0; TOGETHER * SUMS];
         let from = Sources {
             x: self.x.as_ptr(),
@@ -72,16 +67,5 @@ impl Case {
     pub(super) fn w(&self, block: usize, j: usize, k: usize) -> i32 {
         let quad = (block * self.numbers + k) / 4;
         i32::from(self.w[quad * ROW_BYTES + 4 * j + k % 4])
-    }
-}
-
-/// Bytes from one sub-block of `numbers` to the next in the levels of a tile, `[groups][16][32]`:
-/// from an even one, and from an odd one.
-pub(super) const fn steps(numbers: usize) -> [usize; 2] {
-    let group = ROWS * TILE_ROW;
-    if numbers == TILE_ROW {
-        [group, group]
-    } else {
-        [numbers, group - numbers]
     }
 }

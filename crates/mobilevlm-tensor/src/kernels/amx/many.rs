@@ -6,8 +6,7 @@
 
 use std::ops::Range;
 
-use super::check::steps;
-use super::tiles::{ROWS, SUMS, Shapes, Sources, TOGETHER, Unit};
+use super::tiles::{ROWS, SUMS, Shapes, Sources, TOGETHER, Unit, steps};
 use crate::kernels::avx512::Avx512;
 use crate::kernels::dot::Dot;
 use crate::kernels::generic::panels::{Panels, STRIP_NUMBERS, lay_out, scaled};
@@ -96,12 +95,15 @@ unsafe fn one_tile<T: Unit, W: Weights>(
     sums: *mut i32,
 ) {
     let rows = ROWS.min(a.m - tile * ROWS);
+    let mut begin = [s.splat(0.0); ROWS];
+    for r in 0..rows {
+        // SAFETY: row and panel exist.
+        begin[r] = unsafe { a.begin(s, tile * ROWS + r, block.j, 0, block.first > 0) };
+    }
+    // An array that loops of changing length touch stays in memory; this one is sixteen registers.
     let mut out = [s.splat(0.0); ROWS];
     for r in 0..ROWS {
-        if r < rows {
-            // SAFETY: row and panel exist.
-            out[r] = unsafe { a.begin(s, tile * ROWS + r, block.j, 0, block.first > 0) };
-        }
+        out[r] = begin[r];
     }
     // SAFETY: the tile's part of the block, and its scales from the block's first group on.
     let (x_levels, x_scales) = unsafe {
@@ -149,10 +151,12 @@ unsafe fn one_tile<T: Unit, W: Weights>(
         }
         next += here;
     }
+    let mut end = [s.splat(0.0); ROWS];
     for r in 0..ROWS {
-        if r < rows {
-            // SAFETY: row and panel exist.
-            unsafe { a.end(s, tile * ROWS + r, block.j, 0, out[r]) };
-        }
+        end[r] = out[r];
+    }
+    for r in 0..rows {
+        // SAFETY: row and panel exist.
+        unsafe { a.end(s, tile * ROWS + r, block.j, 0, end[r]) };
     }
 }

@@ -77,6 +77,17 @@ pub(super) struct Sources {
     pub(super) step: usize,
 }
 
+/// Bytes from one sub-block of `numbers` to the next in the levels of a tile, `[groups][16][32]`:
+/// those of [`Sources::odd`] and [`Sources::even`].
+pub(super) const fn steps(numbers: usize) -> [usize; 2] {
+    let group = ROWS * TILE_ROW;
+    if numbers == TILE_ROW {
+        [group, group]
+    } else {
+        [numbers, group - numbers]
+    }
+}
+
 /// Tile registers with shapes, the processor's or emulated ones.
 pub(super) trait Unit {
     /// Gives the registers their shapes.
