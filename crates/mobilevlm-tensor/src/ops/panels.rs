@@ -174,6 +174,7 @@ fn quantise_tiles(
             let start = (tiles * first + tile * length) * rows / 4;
             // SAFETY: blocks follow each other, and in a block tiles do; each is written once.
             let out = unsafe { levels.part(start, rows * length / 4) };
+            // Tile registers take more of a row at once than four numbers.
             if together > 4 {
                 for (group, out) in out.chunks_exact_mut(rows * together / 4).enumerate() {
                     for (r, out) in out.chunks_exact_mut(together / 4).enumerate() {

@@ -94,8 +94,8 @@ impl Unit for Emulation {
         for register in 0..4 {
             self.zero(register);
         }
-        let steps = [from.odd, from.even, from.odd];
-        for c in 0..4 {
+        let steps = [from.odd, from.even, from.odd, 0];
+        for (c, x_step) in steps.into_iter().enumerate() {
             let (a, b) = (4 + c % 2, 6 + c % 2);
             // SAFETY: readable by the caller's promise.
             unsafe {
@@ -103,10 +103,8 @@ impl Unit for Emulation {
                 self.load(b, w, ROW_BYTES);
             }
             self.dot(c, a, b, i32::from);
-            if c < 3 {
-                x = x.wrapping_add(steps[c]);
-                w = w.wrapping_add(from.step);
-            }
+            x = x.wrapping_add(x_step);
+            w = w.wrapping_add(from.step);
         }
         for c in 0..4 {
             // SAFETY: writable by the caller's promise.

@@ -4,6 +4,12 @@
 //! what is then added to an output, and in which order, is that of [`panels`](generic::panels). The
 //! results are therefore those of table `avx512`, bit for bit, and its `few` serves this one.
 
+#![allow(
+    clippy::manual_memcpy,
+    clippy::needless_range_loop,
+    reason = "indices name the registers of a tile"
+)]
+
 use std::ops::Range;
 
 use super::tiles::{ROWS, SUMS, Shapes, Sources, TOGETHER, Unit, steps};
