@@ -31,6 +31,8 @@ pub struct OpenOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Checkpoint {
+    /// What the model calls itself; only GGUF files have names inside.
+    pub name: Option<String>,
     /// Sizes and constants.
     pub config: Config,
     /// The weights that are read, and no others.
@@ -61,6 +63,7 @@ impl Checkpoint {
             });
         };
         Ok(Self {
+            name: gathered.name,
             config,
             tensors: gathered.tensors,
             tokenizer,
@@ -72,6 +75,7 @@ impl Checkpoint {
 /// What was found at a path, and everything that is wrong with it.
 #[derive(Default)]
 pub(crate) struct Gathered {
+    pub(crate) name: Option<String>,
     pub(crate) config: Option<Config>,
     pub(crate) tensors: Inventory,
     pub(crate) tokenizer: Option<TokenizerSource>,

@@ -58,6 +58,7 @@ impl Inspection {
     /// would stop.
     pub fn new(path: &Path, options: &OpenOptions) -> Self {
         let Gathered {
+            name: _,
             config,
             tensors,
             tokenizer,

@@ -61,6 +61,8 @@ impl Gathered {
         }
         self.files.push(path.to_owned());
         let model = GgufFile::open(path, options.access)?;
+        // Nothing depends on it, so a name of another kind is none.
+        self.name = model.keys().text(keys::NAME).ok().flatten();
         match model.architecture()?.as_deref() {
             Some("llama") => {
                 let mmproj = match &options.mmproj {

@@ -51,6 +51,11 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) vision_tower: Option<PathBuf>,
 
+    /// The projector's file of a model in a pair of GGUF files; else the only `mmproj*.gguf` beside
+    /// the language model's.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) mmproj: Option<PathBuf>,
+
     /// Threads; as many as there are cores unless given.
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<std::num::NonZeroUsize>,

@@ -17,6 +17,7 @@ pub(crate) fn run(args: &ConvertArgs, terminal: Terminal) -> Result<(), CliError
     let found = plan::find_model(Some(&args.source), Network::Allowed, terminal)?;
     let options = OpenOptions {
         vision_tower: args.vision_tower.clone(),
+        mmproj: args.mmproj.clone(),
         tower_cache: found.tower_cache,
         ..OpenOptions::default()
     };
@@ -25,9 +26,10 @@ pub(crate) fn run(args: &ConvertArgs, terminal: Terminal) -> Result<(), CliError
     let source = source.ok_or(CliError::Engine(mobilevlm::Error::NoTokenizer))?;
     let vocabulary = mobilevlm::list_vocabulary(source)?;
 
-    let name = model_name(&found.name, &found.path);
+    let own_name = checkpoint.name.clone().filter(|name| !name.is_empty());
+    let name = own_name.unwrap_or_else(|| model_name(&found.name, &found.path));
     let formats = formats(args, &checkpoint, terminal);
-    let outputs = outputs(args, &name, formats.language);
+    let outputs = outputs(args, &file_name(&name), formats.language);
     for output in &outputs {
         if !args.force && output.exists() {
             let path = output.display();
@@ -105,6 +107,19 @@ fn model_name(typed: &str, path: &Path) -> String {
     name.map_or("model".to_owned(), |name| {
         name.to_string_lossy().into_owned()
     })
+}
+
+/// A name as part of a file's name: one that a file gives itself can hold anything.
+fn file_name(name: &str) -> String {
+    let safe = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = name
+        .chars()
+        .map(|c| if safe(c) { c } else { '-' })
+        .collect();
+    match name.trim_start_matches('.') {
+        "" => "model".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// The file to write, or the two.
