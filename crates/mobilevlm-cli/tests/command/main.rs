@@ -2,6 +2,7 @@
 
 mod ask;
 mod compare;
+mod convert;
 mod hub;
 mod other;
 mod verify;
