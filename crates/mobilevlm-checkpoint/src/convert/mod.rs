@@ -61,7 +61,7 @@ impl Formats {
     pub fn types(&self, config: &Config) -> Vec<(String, Vec<usize>, Dtype)> {
         let typed = |(name, shape): (String, Vec<usize>)| {
             let dtype = self.choose(config, &name, &shape, Dtype::F16);
-            let dtype = in_one_file(Use::of(&name, &shape), dtype);
+            let dtype = in_one_file(Purpose::of(&name, &shape), dtype);
             (name, shape, dtype)
         };
         expected_tensors(config).into_iter().map(typed).collect()
@@ -84,13 +84,13 @@ impl Formats {
             Dtype::Blocks(format) | Dtype::Panels(format) => format,
             _ => Format::F32,
         };
-        let format = match (Use::of(name, shape), asked) {
-            (Use::Vector, _) => Format::F32,
-            (Use::Filter, Some(Format::F32)) => Format::F32,
-            (Use::Filter, None) if stored != Format::F16 => Format::F32,
-            (Use::Filter, _) => Format::F16,
-            (Use::Rows | Use::Matrix, Some(asked)) => fit(asked, columns),
-            (Use::Rows | Use::Matrix, None) => stored,
+        let format = match (Purpose::of(name, shape), asked) {
+            (Purpose::Vector, _) => Format::F32,
+            (Purpose::Filter, Some(Format::F32)) => Format::F32,
+            (Purpose::Filter, None) if stored != Format::F16 => Format::F32,
+            (Purpose::Filter, _) => Format::F16,
+            (Purpose::Rows | Purpose::Matrix, Some(asked)) => fit(asked, columns),
+            (Purpose::Rows | Purpose::Matrix, None) => stored,
         };
         match format {
             Format::F32 => Dtype::F32,
@@ -207,12 +207,12 @@ impl Conversion<'_> {
             .filter_map(move |(name, shape)| {
                 // A checkpoint has all that its configuration asks for.
                 let tensor = tensors.get(&name)?;
-                let use_ = Use::of(&name, &shape);
+                let purpose = Purpose::of(&name, &shape);
                 let dtype = self.formats.choose(config, &name, &shape, tensor.dtype());
                 Some(Chosen {
                     name,
                     shape: without_ones(shape),
-                    use_,
+                    purpose,
                     dtype,
                     tensor,
                 })
@@ -226,7 +226,7 @@ struct Chosen<'a> {
     name: String,
     /// Its sizes, those of 1 left out.
     shape: Vec<usize>,
-    use_: Use,
+    purpose: Purpose,
     /// Its type, rows not interleaved.
     dtype: Dtype,
     tensor: &'a Tensor,
@@ -234,7 +234,7 @@ struct Chosen<'a> {
 
 /// What a tensor is for, as far as storing it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
+enum Purpose {
     /// Biases, norms, the class embedding.
     Vector,
     /// Convolutions, positions, and the small matrices of squeeze-excitation.
@@ -245,7 +245,7 @@ enum Use {
     Matrix,
 }
 
-impl Use {
+impl Purpose {
     fn of(name: &str, shape: &[usize]) -> Self {
         let squeezes = name.ends_with(".fc1.weight") || name.ends_with(".fc2.weight");
         match shape {
@@ -262,9 +262,9 @@ impl Use {
 }
 
 /// The type in one file: what is multiplied is interleaved where it is in blocks.
-fn in_one_file(use_: Use, dtype: Dtype) -> Dtype {
-    match (use_, dtype) {
-        (Use::Matrix, Dtype::Blocks(format)) => Dtype::Panels(format),
+fn in_one_file(purpose: Purpose, dtype: Dtype) -> Dtype {
+    match (purpose, dtype) {
+        (Purpose::Matrix, Dtype::Blocks(format)) => Dtype::Panels(format),
         (_, dtype) => dtype,
     }
 }

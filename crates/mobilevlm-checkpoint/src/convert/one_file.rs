@@ -60,7 +60,7 @@ pub(super) fn plan<'a>(conversion: &'a Conversion<'a>) -> Result<File<'a>, Conve
 
     set_vocabulary(&mut head, conversion.vocabulary, llama.vocab)?;
     let tensors = conversion.tensors().map(|chosen| Stored {
-        dtype: in_one_file(chosen.use_, chosen.dtype),
+        dtype: in_one_file(chosen.purpose, chosen.dtype),
         name: chosen.name,
         shape: chosen.shape,
         paired: None,
