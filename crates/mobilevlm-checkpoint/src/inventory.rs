@@ -48,6 +48,16 @@ impl Inventory {
         self.tensors.insert(name, tensor)
     }
 
+    /// Weighs the errors of tensors that are quantised by the importance of each column, which is
+    /// finite and not negative. Names and numbers of columns that do not fit change nothing.
+    pub fn weigh(&mut self, importance: BTreeMap<String, Vec<f32>>) {
+        for (name, columns) in importance {
+            if let Some(tensor) = self.tensors.get_mut(&name) {
+                tensor.set_importance(columns.into());
+            }
+        }
+    }
+
     /// Keeps the tensors for which `keep` holds.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.tensors.retain(|name, _| keep(name));
@@ -117,9 +127,11 @@ impl<'a> Scope<'a> {
         if !fits {
             return Err(self.misshaped(name, &[rows, columns], tensor));
         }
-        tensor
-            .to_matrix(rows, columns)
-            .ok_or_else(|| self.no_weights(name, tensor))
+        let matrix = tensor.to_matrix(rows, columns);
+        match matrix {
+            Some(matrix) => Ok(matrix.named(&self.full(name))),
+            None => Err(self.no_weights(name, tensor)),
+        }
     }
 
     /// A vector of `length` numbers as `f32`.

@@ -233,6 +233,8 @@ pub struct Tensor {
     /// Rows of a head, where `data` holds the rows of each head in llama.cpp's order.
     paired: Option<usize>,
     file: Option<Arc<Path>>,
+    /// What the squared error of a number in each column counts, if not the same.
+    importance: Option<Arc<[f32]>>,
 }
 
 impl Tensor {
@@ -254,6 +256,7 @@ impl Tensor {
             data,
             paired: None,
             file: None,
+            importance: None,
         })
     }
 
@@ -291,6 +294,17 @@ impl Tensor {
             file: Some(file.clone()),
             ..self
         }
+    }
+
+    /// What the squared error of a number in each column counts where the tensor is quantised.
+    pub(crate) fn importance(&self) -> Option<&[f32]> {
+        self.importance.as_deref()
+    }
+
+    /// Sets what errors count, where there is one number for each column.
+    pub(crate) fn set_importance(&mut self, columns: Arc<[f32]>) {
+        let expected = self.shape.get(1..).and_then(elements);
+        self.importance = (expected == Some(columns.len())).then_some(columns);
     }
 
     /// The type of its numbers.

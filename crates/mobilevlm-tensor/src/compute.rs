@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Kernels, Pool, ProductClock};
+use crate::{InputSquares, Kernels, Pool, ProductClock};
 
 /// A kernel table and a thread pool, the first argument of every operation in
 /// [`ops`](crate::ops). A clone shares the threads.
@@ -12,6 +12,7 @@ pub struct Compute {
     pool: Arc<Pool>,
     arithmetic: Arithmetic,
     product_clock: Arc<ProductClock>,
+    input_squares: Arc<InputSquares>,
 }
 
 /// How exactly operations compute that have a faster way.
@@ -44,6 +45,7 @@ impl Compute {
             pool: Arc::new(Pool::new(threads)),
             arithmetic: Arithmetic::default(),
             product_clock: Arc::default(),
+            input_squares: Arc::default(),
         }
     }
 
@@ -70,5 +72,10 @@ impl Compute {
     /// The clock that measures products where it is switched on.
     pub fn product_clock(&self) -> &ProductClock {
         &self.product_clock
+    }
+
+    /// What counts the inputs of products where it is switched on.
+    pub fn input_squares(&self) -> &InputSquares {
+        &self.input_squares
     }
 }

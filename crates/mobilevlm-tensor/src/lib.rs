@@ -29,6 +29,7 @@
 mod clock;
 mod compute;
 mod format;
+mod inputs;
 mod kernels;
 mod matrix;
 pub mod ops;
@@ -43,6 +44,7 @@ pub use bytes::Bytes;
 pub use clock::ProductClock;
 pub use compute::{Arithmetic, Compute};
 pub use format::Format;
+pub use inputs::InputSquares;
 pub use kernels::{Cell, KernelError, Kernels, Origin, Table, tables};
 pub use matrix::{Matrix, MatrixError};
 pub use pages::prefer_huge_pages;

@@ -1,5 +1,7 @@
 //! A weight matrix, kept as it is stored.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{Format, panel};
@@ -17,6 +19,8 @@ pub struct Matrix {
     interleaved: bool,
     /// Exactly `rows · row_bytes(columns)` bytes, or those of whole panels, as was checked.
     data: Bytes,
+    /// What [`InputSquares`](crate::InputSquares) call it.
+    name: Option<Arc<str>>,
 }
 
 /// Why bytes are not a matrix.
@@ -132,6 +136,7 @@ impl Matrix {
             columns,
             interleaved,
             data,
+            name: None,
         })
     }
 
@@ -157,6 +162,7 @@ impl Matrix {
         Matrix {
             interleaved: true,
             data: data.into(),
+            name: self.name.clone(),
             ..*self
         }
     }
@@ -171,8 +177,22 @@ impl Matrix {
         Matrix {
             interleaved: false,
             data: data.into(),
+            name: self.name.clone(),
             ..*self
         }
+    }
+
+    /// The same matrix with a name, under which [`InputSquares`](crate::InputSquares) count.
+    pub fn named(self, name: &str) -> Matrix {
+        Matrix {
+            name: Some(name.into()),
+            ..self
+        }
+    }
+
+    /// The name that it was given.
+    pub(crate) fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
     }
 
     /// Number of rows: outputs of a linear layer.

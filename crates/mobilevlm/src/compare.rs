@@ -71,15 +71,14 @@ impl Comparison {
     /// # Errors
     /// [`Error::Unlike`] for models of other sizes or vocabularies, which have nothing to compare.
     pub fn new(a: &Model, b: &Model) -> Result<Comparison, Error> {
-        let sizes: [(&str, fn(&Model) -> usize); 3] = [
-            ("tokens in the vocabulary", |model| model.language().vocab()),
-            ("positions for a picture", |model| {
-                model.projector().tokens()
-            }),
-            ("numbers in an embedding", |model| model.language().hidden()),
-        ];
-        for (what, size) in sizes {
-            let (a, b) = (size(a), size(b));
+        let sizes = |model: &Model| {
+            [
+                ("tokens in the vocabulary", model.language().vocab()),
+                ("positions for a picture", model.projector().tokens()),
+                ("numbers in an embedding", model.language().hidden()),
+            ]
+        };
+        for ((what, a), (_, b)) in sizes(a).into_iter().zip(sizes(b)) {
             if a != b {
                 return Err(Error::Unlike { what, a, b });
             }

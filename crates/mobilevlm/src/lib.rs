@@ -27,6 +27,7 @@
 
 mod answer;
 mod batch;
+mod calibrate;
 mod chat;
 mod compare;
 mod draft;
@@ -46,6 +47,7 @@ mod vocabulary;
 
 pub use answer::{Answer, FinishReason, Timings};
 pub use batch::{Batch, Event, SequenceId};
+pub use calibrate::Calibration;
 pub use chat::Chat;
 pub use compare::{ComparedPicture, Comparison, Differences};
 pub use error::Error;

@@ -73,6 +73,7 @@ impl Stored<'_> {
             format,
             panels,
             paired: self.paired,
+            importance: self.tensor.importance(),
         };
         let tasks = rows.div_ceil(TASK_ROWS);
         let at_a_time = (NUMBERS_AT_A_TIME / (TASK_ROWS * columns).max(1)).max(pool.threads());
@@ -105,15 +106,17 @@ fn target(dtype: Dtype) -> Option<(Format, bool)> {
     })
 }
 
-struct Work {
+struct Work<'a> {
     /// In rows.
     source: Matrix,
     format: Format,
     panels: bool,
     paired: Option<usize>,
+    /// Of each column.
+    importance: Option<&'a [f32]>,
 }
 
-impl Work {
+impl Work<'_> {
     /// The bytes of sixteen rows, or of what is left of them.
     fn panel(&self, panel: usize) -> Bytes {
         let (source, columns) = (&self.source, self.source.columns());
@@ -129,7 +132,10 @@ impl Work {
                 bytes.extend_from_slice(&source.bytes()[row * row_bytes..][..row_bytes]);
             } else {
                 source.row(row, &mut numbers);
-                bytes.extend(self.format.encode(&numbers));
+                bytes.extend(match self.importance {
+                    Some(importance) => self.format.encode_weighted(&numbers, importance),
+                    None => self.format.encode(&numbers),
+                });
             }
         }
         let bytes = Bytes::from(bytes);

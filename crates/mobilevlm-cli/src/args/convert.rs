@@ -16,6 +16,7 @@ and q8_0, but what is quantised already is kept.
 Examples:
   mobilevlm convert mtgv/MobileVLM_V2-1.7B
   mobilevlm convert ./my-finetuned-model -o mine.gguf --language q8_0
+  mobilevlm convert ./my-finetuned-model --language q3_k_m --calibrate ./photos-and-texts
   mobilevlm convert llm.gguf -o mine.gguf          # llama.cpp's pair into one file
   mobilevlm convert mine.gguf -o mine --split      # and back")]
 pub(crate) struct ConvertArgs {
@@ -42,6 +43,11 @@ pub(crate) struct ConvertArgs {
     /// Write the two files that llama.cpp loads instead of one that holds the whole model.
     #[arg(long)]
     pub(crate) split: bool,
+
+    /// Quantise with less error where it matters to the pictures and .txt files of this folder,
+    /// which the model reads first; files have the same formats and sizes.
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) calibrate: Option<PathBuf>,
 
     /// Replace files that are there.
     #[arg(long)]

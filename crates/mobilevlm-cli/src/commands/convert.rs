@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use mobilevlm_checkpoint::{Checkpoint, Conversion, ConvertError, Formats, Mix, OpenOptions};
 use mobilevlm_tensor::Pool;
 
+use super::calibrate;
 use crate::args::{Choice, ConvertArgs};
 use crate::error::CliError;
 use crate::interrupt;
@@ -21,7 +22,7 @@ pub(crate) fn run(args: &ConvertArgs, terminal: Terminal) -> Result<(), CliError
         tower_cache: found.tower_cache,
         ..OpenOptions::default()
     };
-    let checkpoint = Checkpoint::open(&found.path, &options)?;
+    let mut checkpoint = Checkpoint::open(&found.path, &options)?;
     let source = checkpoint.tokenizer.as_ref();
     let source = source.ok_or(CliError::Engine(mobilevlm::Error::NoTokenizer))?;
     let vocabulary = mobilevlm::list_vocabulary(source)?;
@@ -38,6 +39,17 @@ pub(crate) fn run(args: &ConvertArgs, terminal: Terminal) -> Result<(), CliError
         }
     }
 
+    if let Some(folder) = &args.calibrate {
+        let options = mobilevlm::OpenOptions {
+            vision_tower: options.vision_tower,
+            tower_cache: options.tower_cache,
+            mmproj: options.mmproj,
+            threads: args.threads.map(Into::into),
+            ..mobilevlm::OpenOptions::default()
+        };
+        let importance = calibrate::importance(&found.path, &options, folder, terminal)?;
+        checkpoint.tensors.weigh(importance);
+    }
     let conversion = Conversion {
         checkpoint: &checkpoint,
         vocabulary: &vocabulary,

@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod bench;
+mod calibrate;
 pub(crate) mod chat;
 pub(crate) mod compare;
 pub(crate) mod completions;

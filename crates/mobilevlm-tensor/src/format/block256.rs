@@ -27,26 +27,41 @@ fn pack_six_bits(scales: [u8; 8], mins: [u8; 8], packed: &mut [u8]) {
     }
 }
 
-/// The part that Q4_K and Q5_K share: writes `d`, `dmin` and the packed scales, 16 bytes in all,
-/// and the 256 levels.
-pub(super) fn encode_eight(grid: &Grid, x: &[f32], out: &mut [u8], levels: &mut [u8; BLOCK]) {
-    let mut scales = [0.0f32; 8];
-    let mut mins = [0.0f32; 8];
-    for (j, (x, levels)) in x
-        .chunks_exact(32)
-        .zip(levels.chunks_exact_mut(32))
-        .enumerate()
-    {
+/// What each squared difference counts in Q4_K and Q5_K: the number's size, and the typical size of
+/// the 32 that share its scale.
+pub(super) fn sizes(x: &[f32]) -> [f32; BLOCK] {
+    let mut weights = [0.0; BLOCK];
+    for (x, weights) in x.chunks_exact(32).zip(weights.chunks_exact_mut(32)) {
         let mut squares = 0.0f32;
         for v in x {
             squares += v * v;
         }
         let typical = (squares / 32.0).sqrt();
-        let mut weights = [0.0f32; 32];
         for (w, v) in weights.iter_mut().zip(x) {
             *w = typical + v.abs();
         }
-        (scales[j], mins[j]) = scale_and_min(grid, x, &weights, levels);
+    }
+    weights
+}
+
+/// The part that Q4_K and Q5_K share: writes `d`, `dmin` and the packed scales, 16 bytes in all,
+/// and the 256 levels.
+pub(super) fn encode_eight(
+    grid: &Grid,
+    x: &[f32],
+    weights: &[f32],
+    out: &mut [u8],
+    levels: &mut [u8; BLOCK],
+) {
+    let mut scales = [0.0f32; 8];
+    let mut mins = [0.0f32; 8];
+    for (j, ((x, weights), levels)) in x
+        .chunks_exact(32)
+        .zip(weights.chunks_exact(32))
+        .zip(levels.chunks_exact_mut(32))
+        .enumerate()
+    {
+        (scales[j], mins[j]) = scale_and_min(grid, x, weights, levels);
     }
     let greatest = |v: &[f32; 8]| v.iter().fold(0.0f32, |m, &v| if v > m { v } else { m });
     let (max_scale, max_min) = (greatest(&scales), greatest(&mins));

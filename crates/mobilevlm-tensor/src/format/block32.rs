@@ -1,6 +1,10 @@
 //! What the formats with blocks of 32 values share. Value j of the first half of a block lies in
 //! the low nibble of byte j, value j + 16 in its high nibble.
 
+use super::block256::{requantise, requantise_signed};
+use super::f16::{narrow, widen};
+use super::search::{Grid, scale, scale_and_min};
+
 /// Values of a block.
 pub(super) const BLOCK: usize = 32;
 
@@ -56,4 +60,30 @@ pub(super) fn fifth_bits(levels: impl Fn(usize) -> u8) -> [u8; 4] {
 /// The fifth bit of level `j`, in its place.
 pub(super) fn fifth_bit(bytes: &[u8], j: usize) -> u8 {
     (bytes[j / 8] >> (j % 8) & 1) << 4
+}
+
+/// The scale d, as it will be stored, that loses least in Σ w·(x − d·q)², q in `-top..top`. Writes
+/// q + top.
+pub(super) fn symmetric(top: i32, x: &[f32], weights: &[f32], levels: &mut [u8]) -> f32 {
+    let d = widen(narrow(scale(top, x, weights, levels)));
+    requantise_signed(d, top, x, levels);
+    d
+}
+
+/// The scale d and the minimum m, as they will be stored, that lose least in Σ w·(x − d·q − m)², q
+/// in `0..=top`. Writes q.
+pub(super) fn asymmetric(top: i32, x: &[f32], weights: &[f32], levels: &mut [u8]) -> (f32, f32) {
+    let grid = Grid {
+        top,
+        first: -1.0,
+        steps: 20,
+        absolute: false,
+    };
+    // The search wants a minimum below zero; seen from the greatest value, every one is.
+    let (_, greatest) = range(x);
+    let below: [f32; BLOCK] = std::array::from_fn(|j| x[j] - greatest);
+    let (d, negated) = scale_and_min(&grid, &below, weights, levels);
+    let (d, m) = (widen(narrow(d)), widen(narrow(greatest - negated)));
+    requantise(d, -m, top, x, levels);
+    (d, m)
 }

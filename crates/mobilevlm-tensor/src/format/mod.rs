@@ -56,6 +56,9 @@ pub enum Format {
     Q6K,
 }
 
+/// Writes a block of numbers with least loss for the weights of their squared errors.
+type Weighted = fn(&[f32], &[f32], &mut [u8]);
+
 /// The definition of a format: what a block of its bytes means, and how numbers become one.
 #[derive(Clone, Copy)]
 struct Definition {
@@ -68,6 +71,8 @@ struct Definition {
     decode: fn(&[u8], &mut [f32]),
     /// Numbers to a block; where a block is one number, any count of them.
     encode: fn(&[f32], &mut [u8]),
+    /// Numbers and weights of their squared errors to a block, where there is something to choose.
+    weighted: Option<Weighted>,
 }
 
 impl Format {
@@ -90,21 +95,21 @@ impl Format {
 
     #[rustfmt::skip] // A line for each format.
     fn definition(self) -> Definition {
-        let define = |name, numbers, bytes, decode, encode| Definition { name, numbers, bytes, decode, encode };
+        let define = |name, numbers, bytes, decode, encode, weighted| Definition { name, numbers, bytes, decode, encode, weighted };
         match self {
-            Format::F32 => define("f32", 1, 4, f32::decode, f32::encode),
-            Format::F16 => define("f16", 1, 2, f16::decode, f16::encode),
-            Format::BF16 => define("bf16", 1, 2, bf16::decode, bf16::encode),
-            Format::Q8_0 => define("q8_0", 32, 34, q8_0::decode, q8_0::encode),
-            Format::Q4_0 => define("q4_0", 32, 18, q4_0::decode, q4_0::encode),
-            Format::Q4_1 => define("q4_1", 32, 20, q4_1::decode, q4_1::encode),
-            Format::Q5_0 => define("q5_0", 32, 22, q5_0::decode, q5_0::encode),
-            Format::Q5_1 => define("q5_1", 32, 24, q5_1::decode, q5_1::encode),
-            Format::Q2K => define("q2_k", 256, 84, q2_k::decode, q2_k::encode),
-            Format::Q3K => define("q3_k", 256, 110, q3_k::decode, q3_k::encode),
-            Format::Q4K => define("q4_k", 256, 144, q4_k::decode, q4_k::encode),
-            Format::Q5K => define("q5_k", 256, 176, q5_k::decode, q5_k::encode),
-            Format::Q6K => define("q6_k", 256, 210, q6_k::decode, q6_k::encode),
+            Format::F32 => define("f32", 1, 4, f32::decode, f32::encode, None),
+            Format::F16 => define("f16", 1, 2, f16::decode, f16::encode, None),
+            Format::BF16 => define("bf16", 1, 2, bf16::decode, bf16::encode, None),
+            Format::Q8_0 => define("q8_0", 32, 34, q8_0::decode, q8_0::encode, Some(q8_0::weighted)),
+            Format::Q4_0 => define("q4_0", 32, 18, q4_0::decode, q4_0::encode, Some(q4_0::weighted)),
+            Format::Q4_1 => define("q4_1", 32, 20, q4_1::decode, q4_1::encode, Some(q4_1::weighted)),
+            Format::Q5_0 => define("q5_0", 32, 22, q5_0::decode, q5_0::encode, Some(q5_0::weighted)),
+            Format::Q5_1 => define("q5_1", 32, 24, q5_1::decode, q5_1::encode, Some(q5_1::weighted)),
+            Format::Q2K => define("q2_k", 256, 84, q2_k::decode, q2_k::encode, Some(q2_k::weighted)),
+            Format::Q3K => define("q3_k", 256, 110, q3_k::decode, q3_k::encode, Some(q3_k::weighted)),
+            Format::Q4K => define("q4_k", 256, 144, q4_k::decode, q4_k::encode, Some(q4_k::weighted)),
+            Format::Q5K => define("q5_k", 256, 176, q5_k::decode, q5_k::encode, Some(q5_k::weighted)),
+            Format::Q6K => define("q6_k", 256, 210, q6_k::decode, q6_k::encode, Some(q6_k::weighted)),
         }
     }
 
@@ -200,6 +205,48 @@ impl Format {
         let blocks = out.chunks_exact_mut(format.bytes);
         for (block, values) in blocks.zip(values.chunks_exact(format.numbers)) {
             (format.encode)(values, block);
+        }
+        out
+    }
+
+    /// The bytes of `values` where the squared error of each counts `importance` times: as
+    /// [`encode`](Format::encode) writes them, but of each block the bytes with the least error
+    /// among those and others that a search finds. Never has more weighted error than `encode`.
+    ///
+    /// Where each number stands alone there is nothing to weigh. Importances are finite and not
+    /// negative; others leave the bytes of `encode`.
+    ///
+    /// # Panics
+    /// If `values` are no whole number of blocks or `importance` has another length.
+    pub fn encode_weighted(self, values: &[f32], importance: &[f32]) -> Vec<u8> {
+        assert_eq!(
+            values.len(),
+            importance.len(),
+            "each number has an importance"
+        );
+        let mut out = self.encode(values);
+        let format = self.definition();
+        let Some(weighted) = format.weighted else {
+            return out;
+        };
+        let mut found = vec![0; format.bytes];
+        let mut decoded = vec![0.0; format.numbers];
+        let mut loss = |block: &[u8], values: &[f32], importance: &[f32]| {
+            (format.decode)(block, &mut decoded);
+            let differences = decoded.iter().zip(values).map(|(&a, &b)| f64::from(a - b));
+            let weighed = differences
+                .zip(importance)
+                .map(|(x, &w)| f64::from(w) * x * x);
+            weighed.sum::<f64>()
+        };
+        let blocks = out.chunks_exact_mut(format.bytes);
+        let values = values.chunks_exact(format.numbers);
+        let importance = importance.chunks_exact(format.numbers);
+        for ((block, values), importance) in blocks.zip(values).zip(importance) {
+            weighted(values, importance, &mut found);
+            if loss(&found, values, importance) < loss(block, values, importance) {
+                block.copy_from_slice(&found);
+            }
         }
         out
     }

@@ -16,25 +16,32 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
 
 /// As `quantize_row_q2_K_ref`.
 pub(super) fn encode(x: &[f32], out: &mut [u8]) {
+    let weights: [f32; BLOCK] = std::array::from_fn(|i| x[i].abs());
+    search(true, x, &weights, out);
+}
+
+/// As [`encode`], with the least loss for these weights of squared differences.
+pub(super) fn weighted(x: &[f32], weights: &[f32], out: &mut [u8]) {
+    search(false, x, weights, out);
+}
+
+fn search(absolute: bool, x: &[f32], weights: &[f32], out: &mut [u8]) {
     let grid = Grid {
         top: 3,
         first: -0.5,
         steps: 15,
-        absolute: true,
+        absolute,
     };
     let mut levels = [0u8; BLOCK];
     let mut scales = [0.0f32; 16];
     let mut mins = [0.0f32; 16];
-    for (j, (x, levels)) in x
+    for (j, ((x, weights), levels)) in x
         .chunks_exact(16)
+        .zip(weights.chunks_exact(16))
         .zip(levels.chunks_exact_mut(16))
         .enumerate()
     {
-        let mut weights = [0.0f32; 16];
-        for (w, v) in weights.iter_mut().zip(x) {
-            *w = v.abs();
-        }
-        (scales[j], mins[j]) = scale_and_min(&grid, x, &weights, levels);
+        (scales[j], mins[j]) = scale_and_min(&grid, x, weights, levels);
     }
     let greatest = |v: &[f32; 16]| v.iter().fold(0.0f32, |m, &v| if v > m { v } else { m });
     let four = |v: f32, max: f32| {

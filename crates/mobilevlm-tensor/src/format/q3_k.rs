@@ -3,7 +3,7 @@
 
 use super::block256::{BLOCK, pack_two_bits, requantise_signed, two_bits};
 use super::f16::{read as read_f16, write as write_f16};
-use super::search::{nearest, scale_by_coordinate};
+use super::search::{nearest, scale_by_coordinate, squares};
 
 /// Scale `j` of sixteen, −32..=31, from 12 bytes: nibbles first, then the upper two bits.
 fn scale(packed: &[u8], j: usize) -> i8 {
@@ -27,15 +27,21 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
 
 /// As `quantize_row_q3_K_ref`.
 pub(super) fn encode(x: &[f32], out: &mut [u8]) {
+    weighted(x, &squares(x), out);
+}
+
+/// As [`encode`], with the least loss for these weights of squared differences.
+pub(super) fn weighted(x: &[f32], weights: &[f32], out: &mut [u8]) {
     let mut levels = [0u8; BLOCK];
     let mut scales = [0.0f32; 16];
     let mut extreme = 0.0f32;
-    for (j, (x, levels)) in x
+    for (j, ((x, weights), levels)) in x
         .chunks_exact(16)
+        .zip(weights.chunks_exact(16))
         .zip(levels.chunks_exact_mut(16))
         .enumerate()
     {
-        scales[j] = scale_by_coordinate(4, x, levels);
+        scales[j] = scale_by_coordinate(4, x, weights, levels);
         if scales[j].abs() > extreme.abs() {
             extreme = scales[j];
         }

@@ -1,6 +1,6 @@
 //! Q4_0, 18 bytes: scale f16, 16 × two nibbles. x = d·(q − 8).
 
-use super::block32::{BLOCK, inverse, level, nibble, nibbles};
+use super::block32::{BLOCK, inverse, level, nibble, nibbles, symmetric};
 use super::f16::{read as read_f16, write as write_f16};
 use super::search::extreme;
 
@@ -17,4 +17,11 @@ pub(super) fn encode(x: &[f32], out: &mut [u8]) {
     let id = inverse(d);
     write_f16(d, out, 0);
     nibbles(|j| level(x[j] * id + 8.5, 15), &mut out[2..18]);
+}
+
+/// As [`encode`], with the least loss for these weights of squared differences.
+pub(super) fn weighted(x: &[f32], weights: &[f32], out: &mut [u8]) {
+    let mut levels = [0; BLOCK];
+    write_f16(symmetric(8, x, weights, &mut levels), out, 0);
+    nibbles(|j| levels[j], &mut out[2..18]);
 }

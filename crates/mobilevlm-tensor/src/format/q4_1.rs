@@ -1,6 +1,6 @@
 //! Q4_1, 20 bytes: scale f16, minimum f16, 16 × two nibbles. x = d·q + m.
 
-use super::block32::{BLOCK, inverse, level, nibble, nibbles, range};
+use super::block32::{BLOCK, asymmetric, inverse, level, nibble, nibbles, range};
 use super::f16::{read as read_f16, write as write_f16};
 
 pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
@@ -18,4 +18,13 @@ pub(super) fn encode(x: &[f32], out: &mut [u8]) {
     write_f16(d, out, 0);
     write_f16(min, out, 2);
     nibbles(|j| level((x[j] - min) * id + 0.5, 15), &mut out[4..20]);
+}
+
+/// As [`encode`], with the least loss for these weights of squared differences.
+pub(super) fn weighted(x: &[f32], weights: &[f32], out: &mut [u8]) {
+    let mut levels = [0; BLOCK];
+    let (d, m) = asymmetric(15, x, weights, &mut levels);
+    write_f16(d, out, 0);
+    write_f16(m, out, 2);
+    nibbles(|j| levels[j], &mut out[4..20]);
 }

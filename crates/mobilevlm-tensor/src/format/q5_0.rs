@@ -1,6 +1,6 @@
 //! Q5_0, 22 bytes: scale f16, 32 fifth bits, 16 × two nibbles. x = d·(q − 16).
 
-use super::block32::{BLOCK, fifth_bit, fifth_bits, inverse, level, nibble, nibbles};
+use super::block32::{BLOCK, fifth_bit, fifth_bits, inverse, level, nibble, nibbles, symmetric};
 use super::f16::{read as read_f16, write as write_f16};
 use super::search::extreme;
 
@@ -19,4 +19,12 @@ pub(super) fn encode(x: &[f32], out: &mut [u8]) {
     write_f16(d, out, 0);
     out[2..6].copy_from_slice(&fifth_bits(q));
     nibbles(q, &mut out[6..22]);
+}
+
+/// As [`encode`], with the least loss for these weights of squared differences.
+pub(super) fn weighted(x: &[f32], weights: &[f32], out: &mut [u8]) {
+    let mut levels = [0; BLOCK];
+    write_f16(symmetric(16, x, weights, &mut levels), out, 0);
+    out[2..6].copy_from_slice(&fifth_bits(|j| levels[j]));
+    nibbles(|j| levels[j], &mut out[6..22]);
 }

@@ -1,7 +1,7 @@
 //! Q5_K, 176 bytes for 256 values: as Q4_K, with 256 fifth bits before the nibbles.
 //! x = d·scale·q − dmin·min.
 
-use super::block256::{BLOCK, encode_eight, six_bits};
+use super::block256::{BLOCK, encode_eight, six_bits, sizes};
 use super::f16::read as read_f16;
 use super::search::Grid;
 
@@ -17,6 +17,11 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
 
 /// As `quantize_row_q5_K_ref`.
 pub(super) fn encode(x: &[f32], out: &mut [u8]) {
+    weighted(x, &sizes(x), out);
+}
+
+/// As [`encode`], with the least loss for these weights of squared differences.
+pub(super) fn weighted(x: &[f32], weights: &[f32], out: &mut [u8]) {
     let mut levels = [0u8; BLOCK];
     encode_eight(
         &Grid {
@@ -26,6 +31,7 @@ pub(super) fn encode(x: &[f32], out: &mut [u8]) {
             absolute: false,
         },
         x,
+        weights,
         out,
         &mut levels,
     );

@@ -3,7 +3,7 @@
 
 use super::block256::{BLOCK, pack_two_bits, requantise_signed, two_bits};
 use super::f16::{read as read_f16, write as write_f16};
-use super::search::{ZERO, nearest, scale};
+use super::search::{ZERO, nearest, scale, squares};
 
 /// Where the low nibble of value `i` lies: byte, shift. Rows of 32: 0 and 2 share bytes, 1 and 3.
 fn low_place(i: usize) -> (usize, usize) {
@@ -21,16 +21,22 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
 
 /// As `quantize_row_q6_K_ref`.
 pub(super) fn encode(x: &[f32], out: &mut [u8]) {
+    weighted(x, &squares(x), out);
+}
+
+/// As [`encode`], with the least loss for these weights of squared differences.
+pub(super) fn weighted(x: &[f32], weights: &[f32], out: &mut [u8]) {
     out.fill(0);
     let mut levels = [0u8; BLOCK];
     let mut scales = [0.0f32; 16];
     let mut extreme = 0.0f32;
-    for (j, (x, levels)) in x
+    for (j, ((x, weights), levels)) in x
         .chunks_exact(16)
+        .zip(weights.chunks_exact(16))
         .zip(levels.chunks_exact_mut(16))
         .enumerate()
     {
-        scales[j] = scale(32, x, levels);
+        scales[j] = scale(32, x, weights, levels);
         if scales[j].abs() > extreme.abs() {
             extreme = scales[j];
         }

@@ -1,6 +1,6 @@
 //! Q8_0, 34 bytes: scale f16, 32 × i8. x = d·q.
 
-use super::block32::inverse;
+use super::block32::{BLOCK, inverse, symmetric};
 use super::f16::{read as read_f16, write as write_f16};
 
 pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
@@ -20,5 +20,15 @@ pub(super) fn encode(x: &[f32], out: &mut [u8]) {
     write_f16(d, out, 0);
     for (q, &v) in out[2..34].iter_mut().zip(x) {
         *q = (v * id).round() as i8 as u8;
+    }
+}
+
+/// As [`encode`], with the least loss for these weights of squared differences.
+pub(super) fn weighted(x: &[f32], weights: &[f32], out: &mut [u8]) {
+    let mut levels = [0; BLOCK];
+    // Without level −128, which has no opposite: integer kernels need one.
+    write_f16(symmetric(127, x, weights, &mut levels), out, 0);
+    for (byte, q) in out[2..34].iter_mut().zip(levels) {
+        *byte = q.wrapping_sub(127);
     }
 }

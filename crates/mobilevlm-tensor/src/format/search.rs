@@ -4,6 +4,8 @@
 //! the same order and without fused multiply-add as `make_qkx2_quants`, `make_qx_quants` and
 //! `make_q3_quants` of `ggml-quants.c`.
 
+use super::block256::BLOCK;
+
 /// Rounds half to even by adding 1.5·2²³, as ggml's `nearest_int` does; defined for |v| < 2²².
 pub(super) fn nearest(v: f32) -> i32 {
     ((v + 12_582_912.0).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
@@ -114,8 +116,13 @@ pub(super) fn scale_and_min(
     (scale, -min)
 }
 
-/// The scale that loses least in Σ x²·(x − scale·q)², q in `-top..top`. Writes q + top.
-pub(super) fn scale(top: i32, x: &[f32], levels: &mut [u8]) -> f32 {
+/// What each squared difference counts in the formats with scales alone: the square of the number.
+pub(super) fn squares(x: &[f32]) -> [f32; BLOCK] {
+    std::array::from_fn(|i| x[i] * x[i])
+}
+
+/// The scale that loses least in Σ w·(x − scale·q)², q in `-top..top`. Writes q + top.
+pub(super) fn scale(top: i32, x: &[f32], weights: &[f32], levels: &mut [u8]) -> f32 {
     let extreme = extreme(x);
     if extreme.abs() < ZERO {
         levels.fill(0);
@@ -123,9 +130,8 @@ pub(super) fn scale(top: i32, x: &[f32], levels: &mut [u8]) -> f32 {
     }
     let sums = |inverse: f32| {
         let (mut sum_lx, mut sum_l2) = (0.0f32, 0.0f32);
-        for &v in x {
+        for (&v, &w) in x.iter().zip(weights) {
             let l = nearest(inverse * v).clamp(-top, top - 1) as f32;
-            let w = v * v;
             sum_lx += w * v * l;
             sum_l2 += w * l * l;
         }
@@ -152,7 +158,7 @@ pub(super) fn scale(top: i32, x: &[f32], levels: &mut [u8]) -> f32 {
 
 /// The scale for few levels: each level in turn is moved to where it serves the others best.
 /// Writes q + top.
-pub(super) fn scale_by_coordinate(top: i32, x: &[f32], q: &mut [u8]) -> f32 {
+pub(super) fn scale_by_coordinate(top: i32, x: &[f32], weights: &[f32], q: &mut [u8]) -> f32 {
     let extreme = extreme(x);
     if extreme.abs() < ZERO {
         q.fill(0);
@@ -161,17 +167,15 @@ pub(super) fn scale_by_coordinate(top: i32, x: &[f32], q: &mut [u8]) -> f32 {
     let inverse = -(top as f32) / extreme;
     let mut levels = [0.0f32; 16];
     let (mut sum_lx, mut sum_l2) = (0.0f32, 0.0f32);
-    for (level, &v) in levels.iter_mut().zip(x) {
+    for ((level, &v), &w) in levels.iter_mut().zip(x).zip(weights) {
         let l = nearest(inverse * v).clamp(-top, top - 1) as f32;
         *level = l;
-        let w = v * v;
         sum_lx += w * v * l;
         sum_l2 += w * l * l;
     }
     for _ in 0..5 {
         let mut changed = false;
-        for (level, &v) in levels.iter_mut().zip(x) {
-            let w = v * v;
+        for ((level, &v), &w) in levels.iter_mut().zip(x).zip(weights) {
             let mut rest_lx = sum_lx - w * v * *level;
             if rest_lx <= 0.0 {
                 continue;

@@ -107,6 +107,7 @@ fn run(
         "x has {} elements, expected {m} rows of {k}",
         x.len()
     );
+    compute.input_squares().add(w, x);
     if w.is_interleaved() && compute.arithmetic() == Arithmetic::Fast {
         let mut job = Linear { w, bias, y };
         return panels::run(compute, x, std::slice::from_mut(&mut job), accumulate);

@@ -1,7 +1,7 @@
 //! `mobilevlm compare`: how far one model is from another.
 
 mod pictures;
-mod questions;
+pub(super) mod questions;
 
 use std::io::{self, Write};
 

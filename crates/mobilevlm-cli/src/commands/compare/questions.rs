@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::CliError;
 
 /// Asked of any picture: a word, a list, a sentence, several sentences.
-const GENERAL: [&str; 10] = [
+pub(in crate::commands) const GENERAL: [&str; 10] = [
     "What is in this picture?",
     "Describe the picture in detail.",
     "Describe this in one sentence.",
