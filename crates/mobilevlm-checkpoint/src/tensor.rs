@@ -346,6 +346,24 @@ impl Tensor {
         }
     }
 
+    /// The same tensor with its rows in panels, by a copy; clones a vector, and what has no blocks
+    /// or is in panels already.
+    pub fn interleave(&self) -> Tensor {
+        let (Dtype::Blocks(format), [rows, rest @ ..]) = (self.dtype, &self.shape[..]) else {
+            return self.clone();
+        };
+        let columns = elements(rest).filter(|_| !rest.is_empty());
+        match columns.and_then(|columns| self.to_matrix(*rows, columns)) {
+            Some(matrix) => Tensor {
+                dtype: Dtype::Panels(format),
+                data: matrix.interleave().bytes().clone(),
+                paired: None,
+                ..self.clone()
+            },
+            None => self.clone(),
+        }
+    }
+
     /// How many bytes [`Tensor::data`] has.
     pub fn byte_len(&self) -> usize {
         self.data.len()
@@ -504,8 +522,12 @@ mod tests {
         let stored = Format::Q8_0.encode(&numbers);
         let mut expected = vec![0.0; 96];
         Format::Q8_0.decode(&stored, &mut expected);
-        let tensor =
-            Tensor::new(Dtype::Blocks(Format::Q8_0), vec![3, 32], stored.into()).expect("fits");
+        let tensor = Tensor::new(
+            Dtype::Blocks(Format::Q8_0),
+            vec![3, 32],
+            stored.clone().into(),
+        )
+        .expect("fits");
         assert_eq!((tensor.elements(), tensor.data().len()), (96, 3 * 34));
         let inventory: Inventory = [("a.weight".to_owned(), tensor)].into_iter().collect();
         let scope = inventory.scope("a");
@@ -523,5 +545,9 @@ mod tests {
         let matrix = tensor.to_matrix(3, 32).unwrap();
         assert!(matrix.is_interleaved());
         assert_eq!(matrix.bytes(), panels.bytes());
+        let rows = Tensor::new(Dtype::Blocks(Format::Q8_0), vec![3, 32], stored.into());
+        let interleaved = rows.expect("fits").interleave();
+        assert_eq!(interleaved.dtype(), dtype);
+        assert_eq!(interleaved.data(), panels.bytes());
     }
 }

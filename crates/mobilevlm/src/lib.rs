@@ -35,6 +35,7 @@ mod error;
 pub mod hub;
 mod model;
 mod options;
+mod panels;
 mod picture;
 mod prompt;
 mod random;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use mobilevlm_checkpoint::{Checkpoint, Config, Formats, Inventory};
 use mobilevlm_model::{LanguageModel, Projector, VisionTower};
 use mobilevlm_processor::{Aspect, Preprocessor, PromptItem, RgbImage, Template, Tokenizer, Turn};
-use mobilevlm_tensor::{Compute, Kernels};
+use mobilevlm_tensor::{Arithmetic, Compute, Kernels};
 
 use crate::answer::{Answer, milliseconds};
 use crate::batch::{Batch, Event};
@@ -16,7 +16,7 @@ use crate::prompt::Prompt;
 use crate::random::{self, Shape};
 use crate::spare::Spare;
 use crate::state::{Source, SystemState};
-use crate::{Error, GenerateOptions, OpenOptions, vocabulary};
+use crate::{Error, GenerateOptions, OpenOptions, panels, vocabulary};
 
 /// Bytes of embeds of recent pictures that a model keeps: some 27 pictures of V2-1.7B.
 const RECENT_PICTURES_BYTES: usize = 32 << 20;
@@ -111,6 +111,14 @@ impl Model {
         // A head that is the embedding is listed twice.
         let repeats = |name: &str| config.language.tied && name == "language.lm_head.weight";
         let stored = tensors.iter().filter(|(name, _)| !repeats(name));
+        let laid_out;
+        let tensors = match options.arithmetic {
+            Arithmetic::F32 => tensors,
+            _ => {
+                laid_out = panels::interleaved(tensors, compute.pool());
+                &laid_out
+            }
+        };
         let inner = Inner {
             weight_bytes: stored.map(|(_, tensor)| tensor.byte_len()).sum(),
             compute,

@@ -140,6 +140,18 @@ impl EncodedPicture {
         }
     }
 
+    /// Embeds that were made elsewhere: `[T, width]`, without any cost.
+    ///
+    /// [`Model::prompt`](crate::Model::prompt) refuses those of another width than the model's.
+    pub fn from_embeds(embeds: Vec<f32>, width: usize) -> EncodedPicture {
+        let bytes: Vec<u8> = embeds
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let hash = hash("embeds", &[&(width as u64).to_le_bytes(), &bytes]);
+        EncodedPicture::new(hash, embeds, width, PictureTimings::default())
+    }
+
     /// `[T, d]`: what the projector made.
     pub fn embeds(&self) -> &[f32] {
         &self.embeds

@@ -15,6 +15,7 @@ folders, the tolerances and the JSON output.
 
 Examples:
   mobilevlm verify -m golden/checkpoint --golden golden
+  mobilevlm verify -m golden/gguf/micro-q8_0.gguf --golden golden --gguf-expected golden/gguf
   mobilevlm verify --preprocess golden/preprocess
   mobilevlm verify --tokenizer ../shared/golden/tokenizer")]
 pub(crate) struct VerifyArgs {
@@ -25,6 +26,10 @@ pub(crate) struct VerifyArgs {
     /// Recorded answers and stages of that model.
     #[arg(long, requires = "model", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) golden: Option<PathBuf>,
+
+    /// Recorded logits of GGUF files: compare the model with those of its file instead.
+    #[arg(long, requires = "golden", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) gguf_expected: Option<PathBuf>,
 
     /// The pictures: DIR/images or DIR/../../images unless given; alone with --preprocess:
     /// DIR/../images.
@@ -67,6 +72,15 @@ pub(crate) enum What<'a> {
         /// The recorded set.
         golden: &'a PathBuf,
     },
+    /// A model in a GGUF file against the recorded logits of that very file.
+    Gguf {
+        /// As typed.
+        model: &'a str,
+        /// The recorded set of the checkpoint that it was made from.
+        golden: &'a PathBuf,
+        /// The recorded logits of GGUF files.
+        expected: &'a PathBuf,
+    },
     /// The preparation of pictures.
     Preprocess(&'a PathBuf),
     /// Text to ids and back.
@@ -80,8 +94,13 @@ impl VerifyArgs {
     /// [`CliError::Usage`] if nothing was, or if something has no meaning beside the rest.
     pub(crate) fn what(&self) -> Result<Vec<What<'_>>, CliError> {
         let mut parts = Vec::new();
-        match (&self.model, &self.golden) {
-            (Some(model), Some(golden)) => parts.push(What::Model { model, golden }),
+        match (&self.model, &self.golden, &self.gguf_expected) {
+            (Some(model), Some(golden), None) => parts.push(What::Model { model, golden }),
+            (Some(model), Some(golden), Some(expected)) => parts.push(What::Gguf {
+                model,
+                golden,
+                expected,
+            }),
             _ => parts.extend(self.preprocess.as_ref().map(What::Preprocess)),
         }
         parts.extend(self.tokenizer.as_ref().map(What::Tokenizer));
@@ -138,6 +157,14 @@ mod tests {
                     golden: &dir,
                 }],
             ),
+            (
+                "-m m --golden d --gguf-expected d",
+                vec![What::Gguf {
+                    model: "m",
+                    golden: &dir,
+                    expected: &dir,
+                }],
+            ),
             ("--preprocess d --images i", vec![What::Preprocess(&dir)]),
             ("--tokenizer d", vec![What::Tokenizer(&dir)]),
             (
@@ -151,7 +178,12 @@ mod tests {
 
     #[test]
     fn half_a_form_is_wrong_usage() {
-        for line in ["-m m", "--golden d", "-m m --preprocess p"] {
+        for line in [
+            "-m m",
+            "--golden d",
+            "-m m --preprocess p",
+            "-m m --gguf-expected d",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
         for line in ["", "--images i", "--tokenizer d --images i"] {

@@ -121,7 +121,7 @@ impl Stage {
 }
 
 /// Standard deviation of all values.
-fn deviation(values: &[f32]) -> f64 {
+pub(super) fn deviation(values: &[f32]) -> f64 {
     let count = values.len().max(1) as f64;
     let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
     (values

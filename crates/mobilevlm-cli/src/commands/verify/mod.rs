@@ -5,6 +5,7 @@
 
 mod compare;
 mod files;
+mod gguf;
 mod model;
 mod preprocess;
 mod tokenizer;
@@ -26,6 +27,8 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<model::Report>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    gguf: Option<gguf::Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     preprocess: Option<preprocess::Report>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tokenizer: Option<tokenizer::Report>,
@@ -40,6 +43,15 @@ pub(crate) fn run(args: &VerifyArgs, terminal: Terminal) -> Result<(), CliError>
         match part {
             What::Model { model, golden } => {
                 report.model = Some(model::verify(args, model, golden, terminal, failures)?);
+            }
+            What::Gguf {
+                model,
+                golden,
+                expected,
+            } => {
+                report.gguf = Some(gguf::verify(
+                    args, model, golden, expected, terminal, failures,
+                )?);
             }
             What::Preprocess(folder) => {
                 report.preprocess = Some(preprocess::verify(
@@ -75,6 +87,9 @@ impl Report {
         let mut out = io::stdout().lock();
         if let Some(model) = &self.model {
             model.print(&mut out)?;
+        }
+        if let Some(gguf) = &self.gguf {
+            gguf.print(&mut out)?;
         }
         if let Some(preprocess) = &self.preprocess {
             preprocess.print(&mut out)?;

@@ -89,19 +89,7 @@ pub(super) fn verify(
         return Err(content(&cases_path, "expected cases, found none"));
     }
     let reference = Recorded::open(golden.join("reference.safetensors"))?;
-    let model_args = ModelArgs {
-        model: Some(name.to_owned()),
-        vision_tower: args.vision_tower.clone(),
-        mmproj: args.mmproj.clone(),
-        no_mmap: false,
-        no_state_cache: true,
-    };
-    let compute = ComputeArgs {
-        // The record was made in float32.
-        arithmetic: args.compute.arithmetic.or(Some(ArithmeticName::F32)),
-        ..args.compute.clone()
-    };
-    let model = plan::open_model(&model_args, &compute, Network::Never, terminal)?;
+    let model = open(args, name, terminal)?;
     let pictures = Pictures::new(args, golden, &model)?;
     let mut run = Run {
         model: &model,
@@ -146,6 +134,23 @@ pub(super) fn verify(
         stages,
         cases: reports,
     })
+}
+
+/// Opens the model that was named.
+pub(super) fn open(args: &VerifyArgs, name: &str, terminal: Terminal) -> Result<Model, CliError> {
+    let model_args = ModelArgs {
+        model: Some(name.to_owned()),
+        vision_tower: args.vision_tower.clone(),
+        mmproj: args.mmproj.clone(),
+        no_mmap: false,
+        no_state_cache: true,
+    };
+    let compute = ComputeArgs {
+        // The record was made in float32.
+        arithmetic: args.compute.arithmetic.or(Some(ArithmeticName::F32)),
+        ..args.compute.clone()
+    };
+    plan::open_model(&model_args, &compute, Network::Never, terminal)
 }
 
 /// Whether the parts of a case fit together.
@@ -197,18 +202,7 @@ impl Run<'_> {
             encoded.push(self.model.encode(&picture)?);
         }
         // From the recorded ids, so that a wrong tokenizer is one failure and not many.
-        let items = case
-            .input_ids
-            .iter()
-            .map(|&id| match (id, u32::try_from(id)) {
-                (PICTURE_ID, _) => Ok(PromptItem::Picture),
-                (_, Ok(id)) => Ok(PromptItem::Token(id)),
-                _ => Err(content(
-                    path,
-                    format!("case {:?}: {id} is no id", case.name),
-                )),
-            })
-            .collect::<Result<Vec<PromptItem>, CliError>>()?;
+        let items = items(&case.name, &case.input_ids, path)?;
         let prompt = self.model.prompt(&items, &encoded)?;
         let options = GenerateOptions {
             max_new_tokens: case.max_new_tokens,
@@ -327,6 +321,16 @@ impl Run<'_> {
     }
 }
 
+/// The items of a prompt that is recorded as ids.
+pub(super) fn items(case: &str, ids: &[i64], path: &Path) -> Result<Vec<PromptItem>, CliError> {
+    let item = |&id: &i64| match (id, u32::try_from(id)) {
+        (PICTURE_ID, _) => Ok(PromptItem::Picture),
+        (_, Ok(id)) => Ok(PromptItem::Token(id)),
+        _ => Err(content(path, format!("case {case:?}: {id} is no id"))),
+    };
+    ids.iter().map(item).collect()
+}
+
 /// Where two sequences part; one that ends earlier parts at its end.
 fn first_difference<T: PartialEq>(a: &[T], b: &[T]) -> Option<usize> {
     let common = a.iter().zip(b).take_while(|(a, b)| a == b).count();
@@ -334,7 +338,7 @@ fn first_difference<T: PartialEq>(a: &[T], b: &[T]) -> Option<usize> {
 }
 
 /// Where the pictures of a set are.
-struct Pictures {
+pub(super) struct Pictures {
     images: Option<PathBuf>,
     preprocess: Option<PathBuf>,
     /// Files that the index of the recorded pixels names.
@@ -344,7 +348,11 @@ struct Pictures {
 }
 
 impl Pictures {
-    fn new(args: &VerifyArgs, golden: &Path, model: &Model) -> Result<Pictures, CliError> {
+    pub(super) fn new(
+        args: &VerifyArgs,
+        golden: &Path,
+        model: &Model,
+    ) -> Result<Pictures, CliError> {
         let place = |named: Option<&PathBuf>, name: &str| match named {
             Some(folder) => files::named_folder(folder).map(Some),
             None => Ok(files::first_folder(&[
@@ -380,7 +388,7 @@ impl Pictures {
     /// The recorded pixels of a picture where there are, else the picture itself.
     ///
     /// The picture must be there in both cases: a set that lacks one is not the set that it says.
-    fn read(&self, name: &str) -> Result<Picture, CliError> {
+    pub(super) fn read(&self, name: &str) -> Result<Picture, CliError> {
         let Some(images) = &self.images else {
             return Err(CliError::Failed(format!(
                 "{name}: there is no folder of pictures; name it with --images"
