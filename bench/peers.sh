@@ -139,7 +139,7 @@ peer_picture() { # round part program side projector folder
     [ -z "$variant" ] || extra=(-rtr)
     [ "$3" = ik ] || extra=(-fit off)
     logged "$1-$2-$3-$4$variant-$5" python3 "$here/first_token.py" \
-      --after 'encoding done in|decoded \(batch' --log "$raw/$1-$2-$3-$4$variant-$5.streams" -- \
+      --log "$raw/$1-$2-$3-$4$variant-$5.streams" -- \
       "$6/llama-mtmd-cli" -m "$models/q4_k_m.gguf" --mmproj "$models/mmproj-$5.gguf" \
       --chat-template vicuna --image "$image" -p "$question" -n 1 -t "$threads" --temp 0 --no-warmup \
       "${extra[@]}"

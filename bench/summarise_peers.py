@@ -66,6 +66,9 @@ def read(raw):
     for path in sorted(raw.glob("*.log")):
         name = NAME.fullmatch(path.name)
         text = path.read_text(errors="replace")
+        if name and name["part"] == "batch":
+            # Where ik_llama.cpp prints its table.
+            text += path.with_suffix(".err").read_text(errors="replace")
         if not name or not text.strip():
             continue
         program = name["program"] + (" rtr" if name["rtr"] else "")
