@@ -47,7 +47,7 @@ pub enum Dtype {
     /// Blocks of numbers of few bits, row by row, as ggml stores them. Never a format whose
     /// numbers stand alone: those have types of their own.
     Blocks(Format),
-    /// The same blocks in panels of [`PANEL_ROWS`] rows, interleaved as the kernels read them.
+    /// The same blocks in panels of 16 rows, interleaved as the kernels read them.
     Panels(Format),
 }
 
