@@ -69,6 +69,13 @@ pub(crate) trait Dot: Simd {
     fn ints_field(self, a: Self::Ints, right: u32, mask: i32) -> Self::Ints;
     /// `a | b << left`.
     fn ints_join(self, a: Self::Ints, b: Self::Ints, left: u32) -> Self::Ints;
+    /// `a << left`.
+    fn ints_left(self, a: Self::Ints, left: u32) -> Self::Ints;
+    /// The largest lane, none being NaN.
+    #[inline(always)]
+    fn greatest(self, a: Self::Vector) -> f32 {
+        self.largest(a)
+    }
     /// As numbers with a fraction.
     fn to_f32(self, a: Self::Ints) -> Self::Vector;
     /// The nearest whole numbers, ties to even, of numbers within ±127: stores them as bytes and

@@ -10,6 +10,7 @@
 /// - `integer_attention`: whether `generic::attention_i16` is faster than `generic::attention`;
 /// - `panels`: rows that are multiplied with a panel at once, and rows and panels of a tile of many,
 ///   see `generic::panels`;
+/// - `words`: what multiplies `q8_0` otherwise;
 /// - `peak`: independent accumulators that keep the multiply-add units busy, of floats and of integers.
 macro_rules! kernel_table {
     (
@@ -22,6 +23,7 @@ macro_rules! kernel_table {
         attention: [$attention_rows:literal, $wide:literal, $narrow:literal],
         integer_attention: $integer_attention:literal,
         panels: [$few:literal, $many:literal, $together:literal],
+        words: $words:expr,
         peak: $peak:literal,
     ) => {
         pub(super) static TABLE: $crate::kernels::Kernels = {
@@ -131,6 +133,7 @@ macro_rules! kernel_table {
                     q6_k: PanelLinear { few: few_q6_k, many: many_q6_k },
                 },
                 quantise,
+                words: $words,
                 pack_rows,
                 attention,
                 attention_i16,

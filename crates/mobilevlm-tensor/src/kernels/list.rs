@@ -128,8 +128,12 @@ impl Kernels {
             // Blocks are multiplied in integers, out of panels.
             if format.block() > 1 {
                 let linear = self.panel_linear(format);
-                all.push(("few", Some(format), linear.few as usize));
-                all.push(("many", Some(format), linear.many as usize));
+                let (few, many) = match self.words(format) {
+                    Some(words) => (words.few as usize, words.many as usize),
+                    None => (linear.few as usize, linear.many as usize),
+                };
+                all.push(("few", Some(format), few));
+                all.push(("many", Some(format), many));
             } else {
                 let linear = self.linear(format);
                 all.push(("direct", Some(format), linear.direct as usize));

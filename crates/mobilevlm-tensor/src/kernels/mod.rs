@@ -13,6 +13,8 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+mod avx2_words;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod choose;
 mod dot;
@@ -53,6 +55,7 @@ pub struct Kernels {
     bf16: Linear,
     panels: PanelLinears,
     quantise: unsafe fn(x: &[f32], row: &mut Row),
+    words: Option<Words>,
     pack_rows: unsafe fn(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]),
 
     attention: unsafe fn(&Attention, scratch: &mut [f32]),
@@ -110,6 +113,62 @@ struct PanelLinears {
     q4_k: PanelLinear,
     q5_k: PanelLinear,
     q6_k: PanelLinear,
+}
+
+/// The linear layer of `q8_0` with activations in 16 bits, for tables that take them so.
+#[derive(Clone, Copy)]
+pub(crate) struct Words {
+    /// Rows in a tile.
+    pub(crate) tile: usize,
+    /// Numbers of a row that share a scale.
+    pub(crate) block: usize,
+    /// Words of scratch for each thread.
+    pub(crate) strip: usize,
+    quantise: unsafe fn(x: &[f32], levels: &mut [i16], scales: &mut [f32]),
+    few: unsafe fn(&Panels, WordLevels),
+    many: unsafe fn(&Panels, WordLevels, Range<usize>, strip: &mut [i16]),
+}
+
+/// Rows of activations in words, `x` is about `scale · level`.
+#[derive(Clone, Copy)]
+pub(crate) struct WordLevels<'a> {
+    /// In rows: `[m, k]`. In tiles: for each block, for each tile, `[pairs][rows][2]`.
+    pub(crate) levels: &'a [i16],
+    /// In rows: `[m, blocks]`. In tiles: `[tiles][blocks][rows]`.
+    pub(crate) scales: &'a [f32],
+}
+
+impl Words {
+    /// Quantises a row of whole groups of 32: of each block the largest number becomes the largest
+    /// level.
+    pub(crate) fn quantise(&self, x: &[f32], levels: &mut [i16], scales: &mut [f32]) {
+        // SAFETY: the features are present, as the table was handed out.
+        unsafe { (self.quantise)(x, levels, scales) }
+    }
+
+    /// Few rows, weights read from where they are stored.
+    ///
+    /// # Safety
+    /// The promise of [`few`](generic::panels::few).
+    pub(crate) unsafe fn few(&self, a: &Panels, x: WordLevels) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.few)(a, x) }
+    }
+
+    /// Many rows; `strip` is scratch of [`Words::strip`].
+    ///
+    /// # Safety
+    /// The promise of [`many`](generic::panels::many).
+    pub(crate) unsafe fn many(
+        &self,
+        a: &Panels,
+        x: WordLevels,
+        tiles: Range<usize>,
+        strip: &mut [i16],
+    ) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.many)(a, x, tiles, strip) }
+    }
 }
 
 /// A feature of a machine, and whether this one has it.
@@ -177,6 +236,11 @@ impl Kernels {
     pub(crate) unsafe fn packed(&self, format: Format, a: &Packed, panels: &mut [f32]) {
         // SAFETY: the features are present, as the table was handed out; the rest is promised.
         unsafe { (self.linear(format).packed)(a, panels) }
+    }
+
+    /// What multiplies matrices of this format with activations in words, if the table does so.
+    pub(crate) fn words(&self, format: Format) -> Option<&Words> {
+        self.words.as_ref().filter(|_| format == Format::Q8_0)
     }
 
     fn panel_linear(&self, format: Format) -> PanelLinear {

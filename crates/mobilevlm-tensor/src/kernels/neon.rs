@@ -123,6 +123,8 @@ impl Dot for Neon {
             vshlq_s32(a, vdupq_n_s32(-(right as i32))), vdupq_n_s32(mask));
         fn ints_join(a: int32x4_t, b: int32x4_t, left: u32) -> int32x4_t = vorrq_s32(
             a, vshlq_s32(b, vdupq_n_s32(left as i32)));
+        fn ints_left(a: int32x4_t, left: u32) -> int32x4_t = vshlq_s32(a, vdupq_n_s32(left as i32));
+        fn greatest(a: float32x4_t) -> f32 = vmaxvq_f32(a);
         fn to_f32(a: int32x4_t) -> float32x4_t = vcvtq_f32_s32(a);
     }
 
@@ -224,5 +226,6 @@ kernel_table! {
     // has twice as many units for the latter.
     integer_attention: false,
     panels: [2, 3, 1],
+    words: None,
     peak: 24,
 }

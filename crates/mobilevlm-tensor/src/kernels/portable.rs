@@ -262,6 +262,13 @@ impl Dot for Portable {
         a
     }
     #[inline(always)]
+    fn ints_left(self, mut a: [i32; 4], left: u32) -> [i32; 4] {
+        for a in &mut a {
+            *a <<= left;
+        }
+        a
+    }
+    #[inline(always)]
     fn to_f32(self, [a, b, c, d]: [i32; 4]) -> Four {
         Four([a as f32, b as f32, c as f32, d as f32])
     }
@@ -350,5 +357,6 @@ kernel_table! {
     // 2.7 times the time of `f32`, with the vectors that every x86-64 has.
     integer_attention: false,
     panels: [1, 2, 1],
+    words: None,
     peak: 12,
 }

@@ -2,20 +2,23 @@
 
 use super::linear::Linear;
 use crate::kernels::generic::panels::{Panels, STRIP_NUMBERS};
-use crate::kernels::generic::quantise::{BLOCK, Levels, Row, Tiles};
+use crate::kernels::generic::quantise::{BLOCK, FIELDS, Levels, Row, Tiles};
 use crate::panel::{GROUP, ROWS};
 use crate::parallel::Parts;
 use crate::scratch::{FLOATS, with_scratch};
-use crate::{Compute, Matrix};
+use crate::{Compute, Format, Matrix};
+
+use super::words;
 
 /// Up to so many rows are multiplied with weights where they are stored.
-const FEW_ROWS: usize = 8;
+pub(super) const FEW_ROWS: usize = 8;
 
 /// Weight bytes that a task of few rows reads.
 const FEW_BYTES: usize = 256 * 1024;
 
-/// Rows of `x` that a task of many rows takes, about: the block of 512 levels of 144 rows is 72 KiB.
-const MANY_ROWS: usize = 144;
+/// Rows of `x` that a task of many rows takes at most: 512 levels of 320 rows are 160 KiB, which
+/// stay in a second-level cache beside the weights, and weights are laid out once for all of them.
+const MANY_ROWS: usize = 320;
 
 /// Panels that a task of many rows takes at most, and of which it takes a multiple.
 const MANY_PANELS: std::ops::RangeInclusive<usize> = 2..=16;
@@ -50,25 +53,41 @@ pub(super) fn run(compute: &Compute, x: &[f32], layers: &mut [Linear], accumulat
         return;
     }
     let _running = compute.product_clock().product();
+    // Neighbours that take the same kind of activations share them.
+    let words = |layer: &Linear| compute.kernels().words(layer.w.format()).is_some();
+    for layers in layers.chunk_by_mut(|a, b| words(a) == words(b)) {
+        match compute.kernels().words(layers[0].w.format()) {
+            Some(kernels) => words::run(compute, kernels, x, layers, accumulate),
+            None => run_bytes(compute, x, layers, accumulate),
+        }
+    }
+}
+
+/// Activations in bytes.
+fn run_bytes(compute: &Compute, x: &[f32], layers: &mut [Linear], accumulate: bool) {
+    let k = layers[0].w.columns();
+    let m = x.len() / k;
+    let (kernels, threads) = (compute.kernels(), compute.pool().threads());
     if m <= FEW_ROWS {
         with_scratch(row_numbers(m, k), |scratch| {
             let mut rows = Rows::new(scratch, m, k);
             // Some microseconds: less than waking another thread.
             for i in 0..m {
-                compute
-                    .kernels()
-                    .quantise(&x[i * k..(i + 1) * k], &mut rows.row(i));
+                kernels.quantise(&x[i * k..(i + 1) * k], &mut rows.row(i));
             }
-            few(compute, rows.levels(), m, layers, accumulate);
+            let x = rows.levels();
+            few(compute, m, layers, accumulate, &|format, part| {
+                // SAFETY: `few` hands out parts that are one task's.
+                unsafe { kernels.few(format, part, x) };
+            });
         });
         return;
     }
-    let tile = compute.kernels().tile().panel_rows;
+    let tile = kernels.tile().panel_rows;
     let tiles = m.div_ceil(tile);
     let levels = (tiles * tile * k / 4).next_multiple_of(FLOATS);
-    let scales = (tiles * tile * 4 * (k / GROUP)).next_multiple_of(FLOATS);
+    let scales = (tiles * tile * FIELDS * (k / GROUP)).next_multiple_of(FLOATS);
     let each = STRIP_NUMBERS.max(row_numbers(tile, k));
-    let threads = compute.pool().threads();
     with_scratch(levels + scales + threads * each, |scratch| {
         let (levels, rest) = scratch.split_at_mut(levels);
         let (scales, strips) = rest.split_at_mut(scales);
@@ -78,7 +97,13 @@ pub(super) fn run(compute: &Compute, x: &[f32], layers: &mut [Linear], accumulat
             scales,
             tiles,
         };
-        many(compute, x, m, layers, accumulate, strips);
+        let strips = Parts::new(strips);
+        many(compute, [m, tile], layers, accumulate, &|task| {
+            // SAFETY: this thread's own part, since thread numbers differ.
+            let strip = unsafe { strips.part(task.thread * each, STRIP_NUMBERS) };
+            // SAFETY: `many` hands out parts that are one task's.
+            unsafe { kernels.many(task.format, &task.part, x, task.tiles, strip) };
+        });
     });
 }
 
@@ -90,7 +115,7 @@ fn bytes(numbers: &[f32]) -> &[i8] {
 
 /// Numbers that `m` rows of `k` take in integers: levels, scales, and two kinds of sums.
 fn row_numbers(m: usize, k: usize) -> usize {
-    (m * k / 4 + 4 * m * k / GROUP).next_multiple_of(FLOATS)
+    (m * k / 4 + 6 * m * k / GROUP).next_multiple_of(FLOATS)
 }
 
 /// Rows in integers, one after the other.
@@ -100,6 +125,7 @@ struct Rows<'a> {
     scales: &'a mut [f32],
     sums32: &'a mut [f32],
     sums16: &'a mut [f32],
+    totals16: &'a mut [f32],
 }
 
 impl<'a> Rows<'a> {
@@ -108,13 +134,24 @@ impl<'a> Rows<'a> {
         let (levels, rest) = scratch.split_at_mut(m * k / 4);
         let (scales, rest) = rest.split_at_mut(m * k / GROUP);
         let (sums32, rest) = rest.split_at_mut(m * k / GROUP);
+        let (sums16, rest) = rest.split_at_mut(2 * m * k / GROUP);
         Rows {
             k,
             levels,
             scales,
             sums32,
-            sums16: &mut rest[..2 * m * k / GROUP],
+            sums16,
+            totals16: &mut rest[..2 * m * k / GROUP],
         }
+    }
+
+    /// Makes all rows zeros.
+    fn clear(&mut self) {
+        self.levels.fill(0.0);
+        self.scales.fill(0.0);
+        self.sums32.fill(0.0);
+        self.sums16.fill(0.0);
+        self.totals16.fill(0.0);
     }
 
     fn row(&mut self, i: usize) -> Row<'_> {
@@ -126,6 +163,7 @@ impl<'a> Rows<'a> {
             scales: &mut self.scales[i * groups..(i + 1) * groups],
             sums32: &mut self.sums32[i * groups..(i + 1) * groups],
             sums16: &mut self.sums16[2 * i * groups..2 * (i + 1) * groups],
+            totals16: &mut self.totals16[2 * i * groups..2 * (i + 1) * groups],
         }
     }
 
@@ -135,6 +173,7 @@ impl<'a> Rows<'a> {
             scales: self.scales,
             sums32: self.sums32,
             sums16: self.sums16,
+            totals16: self.totals16,
         }
     }
 }
@@ -161,10 +200,9 @@ fn quantise_tiles(
         let strip = unsafe { strips.part(thread * each, each) };
         let count = rows.min(m - tile * rows);
         let mut quantised = Rows::new(strip, rows, k);
-        quantised.levels.fill(0.0);
-        quantised.scales.fill(0.0);
-        quantised.sums32.fill(0.0);
-        quantised.sums16.fill(0.0);
+        if count < rows {
+            quantised.clear();
+        }
         for r in 0..count {
             let i = tile * rows + r;
             kernels.quantise(&x[i * k..(i + 1) * k], &mut quantised.row(r));
@@ -190,15 +228,21 @@ fn quantise_tiles(
                 }
             }
         }
+        let each = FIELDS * rows;
         // SAFETY: the tile's own scales.
-        let out = unsafe { scales.part(tile * groups * 4 * rows, groups * 4 * rows) };
-        for (group, out) in out.chunks_exact_mut(4 * rows).enumerate() {
+        let out = unsafe { scales.part(tile * groups * each, groups * each) };
+        for (group, out) in out.chunks_exact_mut(each).enumerate() {
             for r in 0..rows {
                 let at = r * groups + group;
+                let totals = [quantised.totals16[2 * at], quantised.totals16[2 * at + 1]];
+                let total = totals[0].to_bits().wrapping_add(totals[1].to_bits());
                 out[r] = quantised.scales[at];
                 out[rows + r] = quantised.sums32[at];
                 out[2 * rows + r] = quantised.sums16[2 * at];
                 out[3 * rows + r] = quantised.sums16[2 * at + 1];
+                out[4 * rows + r] = f32::from_bits(total);
+                out[5 * rows + r] = totals[0];
+                out[6 * rows + r] = totals[1];
             }
         }
     });
@@ -218,7 +262,13 @@ fn find(counts: &[usize], mut task: usize) -> (usize, usize) {
 const MOST_LAYERS: usize = 4;
 
 /// Each task takes some panels of one layer and all rows.
-fn few(compute: &Compute, x: Levels, m: usize, layers: &mut [Linear], accumulate: bool) {
+pub(super) fn few(
+    compute: &Compute,
+    m: usize,
+    layers: &mut [Linear],
+    accumulate: bool,
+    job: &(dyn Fn(Format, &Panels) + Sync),
+) {
     for layers in layers.chunks_mut(MOST_LAYERS) {
         let mut counts = [0; MOST_LAYERS];
         let panels = |w: &Matrix| (FEW_BYTES / (ROWS * w.row_bytes()).max(1)).max(1);
@@ -232,26 +282,32 @@ fn few(compute: &Compute, x: Levels, m: usize, layers: &mut [Linear], accumulate
             let each = panels(w) * ROWS;
             let columns = task * each..((task + 1) * each).min(w.rows());
             let part = part(m, w, *bias, columns, accumulate, outputs[layer]);
-            // SAFETY: these columns of all rows are this task's.
-            unsafe { compute.kernels().few(w.format(), &part, x) };
+            job(w.format(), &part);
         });
     }
 }
 
-/// Each task takes a rectangle of one layer's outputs.
-fn many(
+/// A rectangle of one layer's outputs.
+pub(super) struct Task<'a> {
+    pub(super) format: Format,
+    pub(super) part: Panels<'a>,
+    pub(super) tiles: std::ops::Range<usize>,
+    /// The thread that computes it.
+    pub(super) thread: usize,
+}
+
+/// Each task takes a rectangle of one layer's outputs, of `m` rows in tiles of `tile`.
+pub(super) fn many(
     compute: &Compute,
-    x: Tiles,
-    m: usize,
+    [m, tile]: [usize; 2],
     layers: &mut [Linear],
     accumulate: bool,
-    strips: &mut [f32],
+    job: &(dyn Fn(Task) + Sync),
 ) {
-    let (kernels, pool) = (compute.kernels(), compute.pool());
-    let each_strip = strips.len() / pool.threads();
-    let strips = Parts::new(strips);
+    let pool = compute.pool();
     let row_groups = m.div_ceil(MANY_ROWS);
-    let group = x.tiles.div_ceil(row_groups);
+    let all_tiles = m.div_ceil(tile);
+    let group = all_tiles.div_ceil(row_groups);
     for layers in layers.chunks_mut(MOST_LAYERS) {
         let all: usize = layers.iter().map(|layer| layer.w.rows()).sum();
         let wanted = (pool.threads() * TASKS_PER_THREAD).div_ceil(row_groups);
@@ -269,12 +325,13 @@ fn many(
             // Neighbouring tasks read the same weights.
             let (column_group, row_group) = (task / row_groups, task % row_groups);
             let columns = column_group * each..((column_group + 1) * each).min(w.rows());
-            let tiles = (row_group * group).min(x.tiles)..((row_group + 1) * group).min(x.tiles);
-            let part = part(m, w, *bias, columns, accumulate, outputs[layer]);
-            // SAFETY: this thread's own part, since thread numbers differ.
-            let strip = unsafe { strips.part(thread * each_strip, STRIP_NUMBERS) };
-            // SAFETY: the rectangle of these tiles and columns belongs to no other task.
-            unsafe { kernels.many(w.format(), &part, x, tiles, strip) };
+            let first = (row_group * group).min(all_tiles);
+            job(Task {
+                format: w.format(),
+                part: part(m, w, *bias, columns, accumulate, outputs[layer]),
+                tiles: first..(first + group).min(all_tiles),
+                thread,
+            });
         });
     }
 }

@@ -16,8 +16,8 @@ use super::tiles::{ROWS, SUMS, Shapes, Sources, TOGETHER, Unit, steps};
 use crate::kernels::avx512::Avx512;
 use crate::kernels::dot::Dot;
 use crate::kernels::generic::panels::{Panels, STRIP_NUMBERS, lay_out, scaled};
-use crate::kernels::generic::quantise::{BLOCK, TILE_ROW, Tiles};
-use crate::kernels::generic::weights::Weights;
+use crate::kernels::generic::quantise::{BLOCK, FIELDS, TILE_ROW, Tiles};
+use crate::kernels::generic::weights::{Weights, has_offset};
 use crate::kernels::simd::Simd;
 use crate::panel::{self, GROUP};
 
@@ -44,7 +44,7 @@ pub(super) unsafe fn many<T: Unit, W: Weights>(
     assert!(LEVELS + SCALES + TOGETHER * SUMS <= STRIP_NUMBERS && STRIP_NUMBERS <= strip.len());
     assert!(tiles.end <= x.tiles && x.tiles == a.m.div_ceil(ROWS));
     assert!(x.levels.len() >= x.tiles * ROWS * a.k);
-    assert!(x.scales.len() >= x.tiles * ROWS * 4 * (a.k / GROUP));
+    assert!(x.scales.len() >= x.tiles * ROWS * FIELDS * (a.k / GROUP));
     let (levels, rest) = strip.split_at_mut(LEVELS);
     let (scales, sums) = rest.split_at_mut(SCALES);
     const { assert!(W::SUB == 32 || W::SUB == 16) };
@@ -115,7 +115,7 @@ unsafe fn one_tile<T: Unit, W: Weights>(
     let (x_levels, x_scales) = unsafe {
         let before = (x.tiles * block.first + tile * block.length) * ROWS;
         let groups = tile * (a.k / GROUP) + block.first / GROUP;
-        let scales = x.scales.as_ptr().add(groups * 4 * ROWS);
+        let scales = x.scales.as_ptr().add(groups * FIELDS * ROWS);
         (x.levels.as_ptr().add(before), scales)
     };
     let sub_blocks = block.length / W::SUB;
@@ -147,9 +147,14 @@ unsafe fn one_tile<T: Unit, W: Weights>(
                 let scales = block.scales.add(sub * 2 * panel::ROWS);
                 let both = [s.load(scales), s.load(scales.add(panel::ROWS))];
                 let which = if W::SUB == 32 { 1 } else { 2 + half };
-                let x = x_scales.add(group * 4 * ROWS);
+                let total = if W::SUB == 32 { 4 } else { 5 + half };
+                let x = x_scales.add(group * FIELDS * ROWS);
                 for r in 0..ROWS {
-                    let sum = s.bytes(sums.add(index * SUMS + r * panel::ROWS).cast());
+                    let mut sum = s.bytes(sums.add(index * SUMS + r * panel::ROWS).cast());
+                    if has_offset::<Avx512, W>() {
+                        let total = s.ints(*x.add(total * ROWS + r).cast::<i32>());
+                        sum = s.flush(sum, s.ints_left(total, W::OFFSET), 8);
+                    }
                     let x = [*x.add(r), *x.add(which * ROWS + r)];
                     out[r] = scaled::<Avx512, W>(s, out[r], sum, both, x);
                 }

@@ -6,8 +6,8 @@
 //! from what `y` begins with. That order is the same in [`few`], which takes the levels apart in
 //! registers, and in [`many`], which first lays them out for many rows.
 
-use super::quantise::{BLOCK, Levels, Tiles};
-use super::weights::{Weights, bits, has_minimum, quads};
+use super::quantise::{BLOCK, FIELDS, Levels, Tiles};
+use super::weights::{Weights, bits, has_offset, quads};
 use crate::kernels::dot::{Dot, opaque};
 use crate::panel::{GROUP, QUAD, ROWS};
 
@@ -120,6 +120,7 @@ pub(crate) unsafe fn few<S: Dot, W: Weights, const R: usize>(s: S, a: &Panels, x
     let (m, groups) = (a.m, a.k / GROUP);
     assert!(x.levels.len() >= m * a.k && x.scales.len() >= m * groups);
     assert!(x.sums32.len() >= m * groups && x.sums16.len() >= 2 * m * groups);
+    assert!(x.totals16.len() >= 2 * m * groups);
     for (index, panel) in a.w.chunks_exact(a.panel::<W>().max(1)).enumerate() {
         let j = index * ROWS;
         let mut i = 0;
@@ -180,6 +181,23 @@ unsafe fn few_tile<S: Dot, W: Weights, const R: usize>(
             for v in 0..vectors {
                 let row = v * S::LANES;
                 let mut sums = [[s.ints(0); 2]; R];
+                if has_offset::<S, W>() {
+                    for r in 0..R {
+                        let at = 2 * ((i + r) * (a.k / GROUP) + group);
+                        // SAFETY: row and group exist.
+                        let totals = unsafe {
+                            let totals = x.totals16.as_ptr().add(at).cast::<i32>();
+                            [*totals, *totals.add(1)]
+                        };
+                        for t in 0..halves {
+                            let total = match halves {
+                                1 => totals[0] + totals[1],
+                                _ => totals[t],
+                            };
+                            sums[r][t] = s.ints_left(s.ints(total), W::OFFSET);
+                        }
+                    }
+                }
                 let mut parts = [[s.begin(); 2]; R];
                 for q in 0..4 {
                     // SAFETY: the group is readable, as is the part of each row of `x` below.
@@ -244,7 +262,7 @@ pub(crate) fn scaled<S: Dot, W: Weights>(
 ) -> S::Vector {
     let scale = s.mul(scale, s.splat(x_scale));
     let out = s.mul_add(s.to_f32(sum), scale, out);
-    if has_minimum::<S, W>() {
+    if W::LAYOUT.minimum {
         s.mul_add(minimum, s.splat(x_sum), out)
     } else {
         out
@@ -275,7 +293,7 @@ pub(crate) unsafe fn many<S: Dot, W: Weights, const R: usize, const P: usize>(
     assert!(strip.len() >= STRIP_NUMBERS);
     assert!(tiles.end <= x.tiles && x.tiles == a.m.div_ceil(R));
     assert!(x.levels.len() >= x.tiles * R * a.k);
-    assert!(x.scales.len() >= x.tiles * R * 4 * (a.k / GROUP));
+    assert!(x.scales.len() >= x.tiles * R * FIELDS * (a.k / GROUP));
     let (levels, scales) = strip.split_at_mut(MOST_PANELS * ROWS * BLOCK / 4);
     let panel = a.panel::<W>();
     let panels = a.n.div_ceil(ROWS);
@@ -396,12 +414,24 @@ unsafe fn many_tile<S: Dot, W: Weights, const R: usize, const P: usize>(
     let (x_levels, x_scales) = unsafe {
         let before = (x.tiles * block.first + tile * block.length) * R;
         let groups = tile * (a.k / GROUP) + block.first / GROUP;
-        let scales = x.scales.as_ptr().add(groups * 4 * R);
+        let scales = x.scales.as_ptr().add(groups * FIELDS * R);
         (x.levels.as_ptr().add(before), scales)
     };
     for group in 0..block.length / GROUP {
         for t in 0..halves {
             let mut sums = [[s.ints(0); MOST_VECTORS]; R];
+            if has_offset::<S, W>() {
+                let which = if W::SUB == 32 { 4 } else { 5 + t };
+                for r in 0..R {
+                    // SAFETY: inside the tile's scales.
+                    let total =
+                        unsafe { *x_scales.add((group * FIELDS + which) * R + r).cast::<i32>() };
+                    let total = s.ints_left(s.ints(total), W::OFFSET);
+                    for v in 0..vectors {
+                        sums[r][v] = total;
+                    }
+                }
+            }
             let quads = 8 / halves;
             let chain = S::chain(bits::<W>()).min(quads);
             for from in (0..quads).step_by(chain) {
@@ -441,7 +471,7 @@ unsafe fn many_tile<S: Dot, W: Weights, const R: usize, const P: usize>(
                     let which = if W::SUB == 32 { 1 } else { 2 + t };
                     // SAFETY: inside the tile's scales.
                     let x = unsafe {
-                        let scales = x_scales.add(group * 4 * R + r);
+                        let scales = x_scales.add(group * FIELDS * R + r);
                         [*scales, *scales.add(which * R)]
                     };
                     out[r][v] = scaled::<S, W>(s, out[r][v], sums[r][v], both, x);

@@ -14,6 +14,8 @@ pub(crate) struct Levels<'a> {
     pub(crate) sums32: &'a [f32],
     /// `[m, k / 16]`: the same of each 16.
     pub(crate) sums16: &'a [f32],
+    /// `[m, k / 16]`: the negative sum of the levels, an `i32` in the place of a number.
+    pub(crate) totals16: &'a [f32],
 }
 
 /// One row of [`Levels`] to fill.
@@ -26,6 +28,8 @@ pub(crate) struct Row<'a> {
     pub(crate) sums32: &'a mut [f32],
     /// `[k / 16]`
     pub(crate) sums16: &'a mut [f32],
+    /// `[k / 16]`
+    pub(crate) totals16: &'a mut [f32],
 }
 
 /// Quantises a row: of each 32 numbers the largest becomes ±127.
@@ -34,7 +38,7 @@ pub(crate) fn quantise<S: Dot>(s: S, x: &[f32], row: &mut Row) {
     let groups = x.len() / GROUP;
     assert!(x.len() == groups * GROUP && row.levels.len() == x.len());
     assert!(row.scales.len() == groups && row.sums32.len() == groups);
-    assert!(row.sums16.len() == 2 * groups);
+    assert!(row.sums16.len() == 2 * groups && row.totals16.len() == 2 * groups);
     let zero = s.splat(0.0);
     for group in 0..groups {
         let x = &x[group * GROUP..][..GROUP];
@@ -44,7 +48,7 @@ pub(crate) fn quantise<S: Dot>(s: S, x: &[f32], row: &mut Row) {
             let v = s.read(&x[at..]);
             largest = s.max(s.max(v, s.sub(zero, v)), largest);
         }
-        let largest = s.largest(largest);
+        let largest = s.greatest(largest);
         let scale = largest / 127.0;
         // Too small to be inverted: such numbers are zero beside any other.
         let inverse = if scale > 1e-38 { 1.0 / scale } else { 0.0 };
@@ -65,6 +69,8 @@ pub(crate) fn quantise<S: Dot>(s: S, x: &[f32], row: &mut Row) {
         row.sums32[group] = scale * (first + second);
         row.sums16[2 * group] = scale * first;
         row.sums16[2 * group + 1] = scale * second;
+        row.totals16[2 * group] = f32::from_bits((-(first as i32)).cast_unsigned());
+        row.totals16[2 * group + 1] = f32::from_bits((-(second as i32)).cast_unsigned());
     }
 }
 
@@ -75,11 +81,15 @@ pub(crate) struct Tiles<'a> {
     /// For each block of [`BLOCK`] numbers, for each tile, `[quads][R][4]`; `[groups][R][32]` for
     /// tables that take [`TILE_ROW`] numbers of a row at once.
     pub(crate) levels: &'a [i8],
-    /// For each tile, `[k / 32][4][R]`: scale, sum of 32, sums of the first and the last 16.
+    /// For each tile, `[k / 32][FIELDS][R]`: scale; the sum of the numbers, of the first 16, of the
+    /// last 16; the negative sums of the levels likewise, an `i32` in the place of a number.
     pub(crate) scales: &'a [f32],
     /// How many there are.
     pub(crate) tiles: usize,
 }
+
+/// What [`Tiles::scales`] holds for each group of 32 numbers of a row.
+pub(crate) const FIELDS: usize = 7;
 
 /// Numbers of a row whose levels lie together in [`Tiles`]. With two panels of weights 16 KiB, half
 /// of a first-level cache of 32 KiB.

@@ -13,10 +13,10 @@ pub(crate) trait Weights {
     const LAYOUT: Layout;
     /// Numbers that share a scale: 16 or 32.
     const SUB: usize;
-    /// The level that means zero, for formats without a minimum.
-    const OFFSET: u8;
+    /// The level that means zero is 2 to this power, for formats without a minimum.
+    const OFFSET: u32;
 
-    /// Scale and negative minimum of sub-block `sub` of a unit, for the rows from `row`.
+    /// Scale and negative minimum, zero for formats without one, of sub-block `sub` of a unit, for the rows from `row`.
     ///
     /// # Safety
     /// `unit` is readable for a unit's header, and `row + LANES ≤ 16`.
@@ -28,9 +28,9 @@ pub(crate) const fn bits<W: Weights>() -> usize {
     W::LAYOUT.low + W::LAYOUT.high
 }
 
-/// Whether anything is subtracted.
-pub(crate) const fn has_minimum<S: Dot, W: Weights>() -> bool {
-    !(S::SIGNED && W::LAYOUT.low == 8)
+/// Whether a level that means zero is subtracted from each.
+pub(crate) const fn has_offset<S: Dot, W: Weights>() -> bool {
+    !W::LAYOUT.minimum && !(S::SIGNED && W::LAYOUT.low == 8)
 }
 
 /// Quads `j` and `j + 4` of the eight of 32 numbers, for `j < 4`.
@@ -99,12 +99,6 @@ unsafe fn packed<S: Dot, W: Weights>(s: S, unit: *const u8, index: usize, row: u
     unsafe { s.ints_u8(unit.add(halves + index * ROWS + row)) }
 }
 
-/// A scale, and the minimum that an offset amounts to.
-#[inline(always)]
-fn around<S: Dot, W: Weights>(s: S, scale: S::Vector) -> [S::Vector; 2] {
-    [scale, s.mul(scale, s.splat(-f32::from(W::OFFSET)))]
-}
-
 /// The layout of a block format.
 const fn layout(format: Format) -> Layout {
     match format.layout() {
@@ -115,7 +109,7 @@ const fn layout(format: Format) -> Layout {
 
 /// Formats with one scale for 32 numbers.
 macro_rules! blocks_of_32 {
-    ($($name:ident: offset $offset:literal;)*) => {
+    ($($name:ident: offset 2 ^ $offset:literal;)*) => {
         $(#[doc = concat!("[`Format::", stringify!($name), "`]")]
         #[allow(non_camel_case_types, reason = "the names of the formats")]
         pub(crate) struct $name;
@@ -123,7 +117,7 @@ macro_rules! blocks_of_32 {
         impl Weights for $name {
             const LAYOUT: Layout = layout(Format::$name);
             const SUB: usize = 32;
-            const OFFSET: u8 = $offset;
+            const OFFSET: u32 = $offset;
 
             #[inline(always)]
             unsafe fn scales<S: Dot>(s: S, unit: *const u8, _sub: usize, row: usize) -> [S::Vector; 2] {
@@ -133,7 +127,7 @@ macro_rules! blocks_of_32 {
                     // SAFETY: the same promise; the format has a second number.
                     [d, unsafe { half(s, unit, 1, row) }]
                 } else {
-                    around::<S, Self>(s, d)
+                    [d, s.splat(0.0)]
                 }
             }
         })*
@@ -141,11 +135,11 @@ macro_rules! blocks_of_32 {
 }
 
 blocks_of_32! {
-    Q8_0: offset 128;
-    Q4_0: offset 8;
-    Q4_1: offset 0;
-    Q5_0: offset 16;
-    Q5_1: offset 0;
+    Q8_0: offset 2 ^ 7;
+    Q4_0: offset 2 ^ 3;
+    Q4_1: offset 2 ^ 0;
+    Q5_0: offset 2 ^ 4;
+    Q5_1: offset 2 ^ 0;
 }
 
 /// Formats with eight scales and minima of 6 bits, for 32 numbers each.
@@ -157,7 +151,7 @@ macro_rules! blocks_of_8_times_32 {
         impl Weights for $name {
             const LAYOUT: Layout = layout(Format::$name);
             const SUB: usize = 32;
-            const OFFSET: u8 = 0;
+            const OFFSET: u32 = 0;
 
             #[inline(always)]
             unsafe fn scales<S: Dot>(s: S, unit: *const u8, sub: usize, row: usize) -> [S::Vector; 2] {
@@ -190,7 +184,7 @@ pub(crate) struct Q2K;
 impl Weights for Q2K {
     const LAYOUT: Layout = layout(Format::Q2K);
     const SUB: usize = 16;
-    const OFFSET: u8 = 0;
+    const OFFSET: u32 = 0;
 
     #[inline(always)]
     unsafe fn scales<S: Dot>(s: S, unit: *const u8, sub: usize, row: usize) -> [S::Vector; 2] {
@@ -210,7 +204,7 @@ pub(crate) struct Q3K;
 impl Weights for Q3K {
     const LAYOUT: Layout = layout(Format::Q3K);
     const SUB: usize = 16;
-    const OFFSET: u8 = 4;
+    const OFFSET: u32 = 2;
 
     #[inline(always)]
     unsafe fn scales<S: Dot>(s: S, unit: *const u8, sub: usize, row: usize) -> [S::Vector; 2] {
@@ -221,7 +215,7 @@ impl Weights for Q3K {
         let scale = s.sub(s.to_f32(s.ints_join(low, high, 4)), s.splat(32.0));
         // SAFETY: the same promise.
         let d = unsafe { half(s, unit, 0, row) };
-        around::<S, Self>(s, s.mul(d, scale))
+        [s.mul(d, scale), s.splat(0.0)]
     }
 }
 
@@ -231,7 +225,7 @@ pub(crate) struct Q6K;
 impl Weights for Q6K {
     const LAYOUT: Layout = layout(Format::Q6K);
     const SUB: usize = 16;
-    const OFFSET: u8 = 32;
+    const OFFSET: u32 = 5;
 
     #[inline(always)]
     unsafe fn scales<S: Dot>(s: S, unit: *const u8, sub: usize, row: usize) -> [S::Vector; 2] {
@@ -242,6 +236,6 @@ impl Weights for Q6K {
                 s.ints_i8(unit.add(2 * ROWS + sub * ROWS + row)),
             )
         };
-        around::<S, Self>(s, s.mul(d, s.to_f32(scale)))
+        [s.mul(d, s.to_f32(scale)), s.splat(0.0)]
     }
 }
