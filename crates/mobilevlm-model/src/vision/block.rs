@@ -94,12 +94,16 @@ impl Block {
         } = work;
 
         self.layer_norm1.forward(compute, x, normed);
-        self.k_proj.forward(compute, normed, key);
-        self.v_proj.forward(compute, normed, value);
+        // The queries of skipped rows come along: a few rows cost less than quantising twice.
+        let layers = &mut [
+            self.q_proj.with_output(query),
+            self.k_proj.with_output(key),
+            self.v_proj.with_output(value),
+        ];
+        ops::linears(compute, normed, layers);
 
         let x = &mut x[skipped..];
-        let (query, attended) = (&mut query[skipped..], &mut attended[skipped..]);
-        self.q_proj.forward(compute, &normed[skipped..], query);
+        let (query, attended) = (&query[skipped..], &mut attended[skipped..]);
         ops::full_attention(compute, query, key, value, self.heads, key_values, attended);
         self.out_proj.forward_add(compute, attended, x);
 
