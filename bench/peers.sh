@@ -12,7 +12,7 @@
 # Further options:
 #   --ours-model FILE  what `mobilevlm ask` opens, instead of MODELS/q4_k_m.gguf with its
 #                      MODELS/mmproj-q8_0.gguf: a file from `mobilevlm convert` of the two
-#   --kernels LIST     our tables for the native side, "avx512" for instance; the machine's best
+#   --kernels NAME     our table for the native side, "avx512" for instance; the machine's best
 #                      one unless given; "avx2" stands for the other side
 #   --weights LIST     of q4_k_m q4_0 q8_0; all unless given
 #   --parts LIST       of language batch picture loaded; all unless given
