@@ -10,6 +10,11 @@
 //! `D · w`, `w = round(level · scale / D)` within ±2048, and an activation `e · x`, `x` within
 //! ±4095: their products sum up to less than 2^31. Then `y += sum · (D · e)`, block after block.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "indices name the registers of a tile"
+)]
+
 use std::arch::x86_64::*;
 
 use super::avx2::Avx2;
