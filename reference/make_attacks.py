@@ -14,7 +14,7 @@ import shutil
 from attacks import checkpoints, configs, pictures, seeds, tokenizers
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "attacks"
-LIMIT = 200_000
+LIMIT = 260_000
 
 HEAD = """# Hostile files, kept for ever
 

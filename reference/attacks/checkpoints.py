@@ -3,11 +3,12 @@
 import struct
 import zlib
 
-from . import pickles
+from . import pickles, seeds
 from .containers import (
     ARRAY, BOOL, F32, MAGIC, STRING, U8, U32, U64, entry, gguf as gguf_file, gguf_array, gguf_key, gguf_string, gguf_tensor,
     safetensors as safetensors_file, torch_legacy as legacy, torch_zip as zip_of, zipped,
 )
+from .seeds import gguf_model
 
 HUGE = 2**64 - 1
 
@@ -196,6 +197,15 @@ def gguf():
             keys.append(gguf_key("tokenizer.ggml.token_type", ARRAY, gguf_array(5, [struct.pack("<i", k) for k in kinds])))
         return gguf_file(keys)
 
+    def model(**changes):
+        return gguf_model({**seeds.LANGUAGE_KEYS, **{name.replace("__", "."): value for name, value in changes.items()}}, seeds.of_pair(seeds.LANGUAGE_TENSORS))
+
+    def projector(changes):
+        return gguf_model({**seeds.PROJECTOR_KEYS, **changes}, seeds.of_pair(seeds.PROJECTOR_TENSORS))
+
+    def two(first, second):
+        return gguf_file([name], [gguf_tensor("a", *first), gguf_tensor("b", *second)], bytes(64))
+
     nested = b"".join(struct.pack("<IQ", ARRAY, 1) for _ in range(200)) + struct.pack("<IQ", U8, 0)
     return {
         "magic-only": (b"GGUF", "ends after the magic"),
@@ -235,6 +245,29 @@ def gguf():
         "offset-past-end": (tensor(offset=32), "tensor outside the file"),
         "kind-unknown": (tensor(kind=250), "storage format that does not exist"),
         "kind-removed": (tensor(kind=4), "storage format that was removed"),
+        "tensors-overlap": (two(([8], 0, 0), ([4], 0, 0)), "two tensors over the same bytes"),
+        "tensors-overlap-by-one": (two(([9], 0, 0), ([4], 0, 32)), "a tensor that reaches into the next"),
+        "tensors-2-63": (gguf_file([name], tensor_count=2**63), "2^63 tensors"),
+        "panels-of-floats": (tensor(shape=[4], kind=1000), "panels of a type that has none"),
+        "panels-overflow": (tensor(shape=[32, HUGE - 15], kind=1008), "panels whose rows overflow"),
+        "blocks-overflow": (tensor(shape=[2**63, 2], kind=12), "blocks whose bytes overflow"),
+        "blocks-negative": (model(llama__block_count=(11, struct.pack("<q", -1))), "-1 blocks"),
+        "blocks-1024": (model(llama__block_count=(U32, u32(1024))), "a thousand blocks that are not there"),
+        "heads-0": (model(llama__attention__head_count=(U32, u32(0))), "no heads: division by zero"),
+        "width-max": (model(llama__embedding_length=(U64, struct.pack("<Q", HUGE))), "a width of 2^64-1"),
+        "width-odd": (model(llama__embedding_length=(U32, u32(3))), "a width that is not the tensors'"),
+        "head-odd": (model(llama__attention__key_length=(U32, u32(3))), "a head that has no rotary pairs"),
+        "kv-heads-0": (model(llama__attention__head_count_kv=(U8, b"\0")), "no heads for keys"),
+        "eps-nan": (model(llama__attention__layer_norm_rms_epsilon=(F32, struct.pack("<f", float("nan")))), "a number that is none"),
+        "bos-past-end": (model(tokenizer__ggml__bos_token_id=(U32, u32(2**31))), "a first token that does not exist"),
+        "split-2": (model(split__count=(2, b"\2\0")), "a part of a model"),
+        "feature-layer-max": (projector({"clip.vision.feature_layer": (ARRAY, gguf_array(5, [struct.pack("<i", 2**31 - 1)]))}), "2^31-1 blocks to run"),
+        "feature-layer-none": (projector({"clip.vision.feature_layer": (ARRAY, gguf_array(5, []))}), "a list of no blocks"),
+        "feature-layer-texts": (projector({"clip.vision.feature_layer": (ARRAY, gguf_array(STRING, [gguf_string("")] * 9))}), "texts for numbers"),
+        "patch-0": (projector({"clip.vision.patch_size": (U32, u32(0))}), "patches of no pixels"),
+        "image-odd": (projector({"clip.vision.image_size": (U32, u32(3))}), "a picture that is not the tensors'"),
+        "mean-short": (projector({"clip.vision.image_mean": (ARRAY, gguf_array(F32, [b"\0" * 4] * 2))}), "two numbers for three colours"),
+        "std-0": (projector({"clip.vision.image_std": (ARRAY, gguf_array(F32, [b"\0" * 4] * 3))}), "division by zero"),
         "tensor-twice": (gguf_file([name], [gguf_tensor("t", [4], 0, 0)] * 2, bytes(16)), "one tensor twice"),
         "row-odd": (tensor(shape=[33], kind=8), "a row that is no whole number of blocks"),
         "scores-short": (vocabulary(["<unk>", "a"], [0.0]), "fewer scores than pieces"),

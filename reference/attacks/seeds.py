@@ -95,19 +95,102 @@ def torch_legacies():
     return {"two.bin": (torch_legacy(state, {"111": HALVES, "222": bytes(4)}), "two tensors, the format before ZIP")}
 
 
+PIECES = ["<unk>", "<s>", "</s>", "▁a", "b", "▁ab"]
+GGUF_VOCABULARY = {
+    "tokenizer.ggml.model": (STRING, gguf_string("llama")),
+    "tokenizer.ggml.tokens": (ARRAY, gguf_array(STRING, [gguf_string(text) for text in PIECES])),
+    "tokenizer.ggml.scores": (ARRAY, gguf_array(F32, [struct.pack("<f", -i) for i in range(6)])),
+    "tokenizer.ggml.token_type": (ARRAY, gguf_array(5, [struct.pack("<i", k) for k in (2, 3, 3, 1, 1, 1)])),
+    "tokenizer.ggml.bos_token_id": (U32, struct.pack("<I", 1)),
+}
+
+
+def sizes(prefix, **values):
+    kind = lambda value: (F32, struct.pack("<f", value)) if isinstance(value, float) else (U32, struct.pack("<I", value))
+    return {f"{prefix}.{name.replace('__', '.')}": kind(value) for name, value in values.items()}
+
+
+# A language model of width 2, a tower of width 2 that sees 2 x 2 patches, two linear layers between.
+LANGUAGE_SIZES = dict(
+    context_length=8, embedding_length=2, block_count=1, feed_forward_length=32, attention__head_count=1,
+    attention__layer_norm_rms_epsilon=1e-6,
+)
+TOWER_SIZES = dict(
+    image_size=2, patch_size=1, embedding_length=2, feed_forward_length=1, block_count=1, attention__head_count=1,
+    attention__layer_norm_epsilon=1e-5,
+)
+CHANNELS = {name: (ARRAY, gguf_array(F32, [struct.pack("<f", 0.5)] * 3)) for name in ("image_mean", "image_std")}
+LANGUAGE_KEYS = {"general.architecture": (STRING, gguf_string("llama")), **sizes("llama", **LANGUAGE_SIZES), **GGUF_VOCABULARY}
+PROJECTOR_KEYS = {
+    "general.architecture": (STRING, gguf_string("clip")), "clip.projector_type": (STRING, gguf_string("mlp")),
+    **sizes("clip.vision", **TOWER_SIZES), **{f"clip.vision.{name}": value for name, value in CHANNELS.items()},
+}
+WHOLE_KEYS = {
+    "general.architecture": (STRING, gguf_string("mobilevlm")), "mobilevlm.projector.type": (STRING, gguf_string("mlp2x_gelu")),
+    **sizes("mobilevlm.vision", **TOWER_SIZES), **sizes("mobilevlm.language", **LANGUAGE_SIZES),
+    **{f"mobilevlm.preprocess.{name}": value for name, value in CHANNELS.items()}, **GGUF_VOCABULARY,
+}
+# ggml's numbers, 1000 more for panels of 16 rows, and the bytes of a row of so many numbers.
+TENSOR_TYPES = {0: lambda n: 4 * n, 1: lambda n: 2 * n, 8: lambda n: n // 32 * 34, 1008: lambda n: n // 32 * 34}
+
+# Name in a whole model, name in a pair, sizes fastest first, type.
+LANGUAGE_TENSORS = [
+    ("language.embed_tokens.weight", "token_embd.weight", [2, 6], 1), ("language.norm.weight", "output_norm.weight", [2], 0),
+    ("language.lm_head.weight", "output.weight", [2, 6], 1),
+    ("language.layers.0.input_layernorm.weight", "blk.0.attn_norm.weight", [2], 0),
+    ("language.layers.0.post_attention_layernorm.weight", "blk.0.ffn_norm.weight", [2], 0),
+    *[(f"language.layers.0.self_attn.{ours}_proj.weight", f"blk.0.attn_{theirs}.weight", [2, 2], 1)
+      for ours, theirs in (("q", "q"), ("k", "k"), ("v", "v"), ("o", "output"))],
+    ("language.layers.0.mlp.gate_proj.weight", "blk.0.ffn_gate.weight", [2, 32], 1),
+    ("language.layers.0.mlp.up_proj.weight", "blk.0.ffn_up.weight", [2, 32], 1),
+    ("language.layers.0.mlp.down_proj.weight", "blk.0.ffn_down.weight", [32, 2], 8),
+]
+PROJECTOR_TENSORS = [
+    ("vision.embeddings.class_embedding", "v.class_embd", [2], 0),
+    ("vision.embeddings.patch_embedding.weight", "v.patch_embd.weight", [1, 1, 3, 2], 1),
+    ("vision.embeddings.position_embedding.weight", "v.position_embd.weight", [2, 5], 1),
+    *[row for kind in ("weight", "bias") for row in (
+        (f"vision.pre_layrnorm.{kind}", f"v.pre_ln.{kind}", [2], 0),
+        (f"vision.encoder.layers.0.layer_norm1.{kind}", f"v.blk.0.ln1.{kind}", [2], 0),
+        (f"vision.encoder.layers.0.layer_norm2.{kind}", f"v.blk.0.ln2.{kind}", [2], 0),
+        *[(f"vision.encoder.layers.0.self_attn.{ours}_proj.{kind}", f"v.blk.0.attn_{ours}.{kind}", [2, 2][:1 if kind == "bias" else 2], 0)
+          for ours in ("q", "k", "v", "out")],
+        (f"vision.encoder.layers.0.mlp.fc1.{kind}", f"v.blk.0.ffn_down.{kind}", [1] if kind == "bias" else [2, 1], 0),
+        (f"vision.encoder.layers.0.mlp.fc2.{kind}", f"v.blk.0.ffn_up.{kind}", [2] if kind == "bias" else [1, 2], 0),
+        (f"projector.0.{kind}", f"mm.0.{kind}", [2] if kind == "bias" else [2, 2], 0),
+        (f"projector.2.{kind}", f"mm.2.{kind}", [2] if kind == "bias" else [2, 2], 0),
+    )],
+]
+
+
+def gguf_model(keys, tensors):
+    """A file with these keys and `(name, sizes, type)`, all numbers zero."""
+    infos, data = [], b""
+    for name, shape, kind in tensors:
+        rows = 1
+        for size in shape[1:]:
+            rows *= size
+        rows = -(-rows // 16) * 16 if kind >= 1000 else rows
+        infos.append(gguf_tensor(name, shape, kind, len(data)))
+        data += bytes(rows * TENSOR_TYPES[kind](shape[0]))
+        data += bytes(-len(data) % 32)
+    return gguf([gguf_key(name, kind, value) for name, (kind, value) in keys.items()], infos, data)
+
+
+def of_pair(rows):
+    return [(theirs, shape, kind) for _, theirs, shape, kind in rows]
+
+
 def ggufs():
-    text = lambda value: gguf_string(value)
-    tokens = ["<unk>", "<s>", "</s>", "▁a", "b", "▁ab"]
-    keys = [
-        gguf_key("general.architecture", STRING, text("llama")),
-        gguf_key("general.alignment", U32, struct.pack("<I", 32)),
-        gguf_key("tokenizer.ggml.model", STRING, text("llama")),
-        gguf_key("tokenizer.ggml.tokens", ARRAY, gguf_array(STRING, [text(t) for t in tokens])),
-        gguf_key("tokenizer.ggml.scores", ARRAY, gguf_array(F32, [struct.pack("<f", -i) for i in range(6)])),
-        gguf_key("tokenizer.ggml.token_type", ARRAY, gguf_array(5, [struct.pack("<i", k) for k in (2, 3, 3, 1, 1, 1)])),
-        gguf_key("tokenizer.ggml.bos_token_id", U32, struct.pack("<I", 1)),
-    ]
-    return {"vocabulary.gguf": (gguf(keys, [gguf_tensor("output_norm.weight", [4], 0, 0)], bytes(16)), "a vocabulary of six pieces and one tensor")}
+    keys = {"general.architecture": (STRING, gguf_string("llama")), "general.alignment": (U32, struct.pack("<I", 32)), **GGUF_VOCABULARY}
+    listed = [gguf_key(name, kind, value) for name, (kind, value) in keys.items()]
+    whole = [(ours, shape, 1008 if kind == 8 else kind) for ours, _, shape, kind in LANGUAGE_TENSORS + PROJECTOR_TENSORS]
+    return {
+        "vocabulary.gguf": (gguf(listed, [gguf_tensor("output_norm.weight", [4], 0, 0)], bytes(16)), "a vocabulary of six pieces and one tensor"),
+        "language.gguf": (gguf_model(LANGUAGE_KEYS, of_pair(LANGUAGE_TENSORS)), "the language model of a pair"),
+        "projector.gguf": (gguf_model(PROJECTOR_KEYS, of_pair(PROJECTOR_TENSORS)), "the projector that belongs to it"),
+        "whole.gguf": (gguf_model(WHOLE_KEYS, whole), "a whole model in one file, a matrix in panels"),
+    }
 
 
 def vocabulary(byte_pieces=True):

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use crate::config::{CONFIG_LIMIT, Config, ConfigFiles, Outline};
 use crate::error::CheckpointError;
 use crate::folder::{self, open_weights, read_optional, read_small};
@@ -53,22 +55,20 @@ impl Checkpoint {
     /// [`CheckpointError`] with the file and what is wrong in it;
     /// [`CheckpointError::Tensors`] lists every missing, unexpected or misshaped tensor.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, CheckpointError> {
-        let mut gathered = Gathered::read(path, options);
-        if !gathered.problems.is_empty() {
-            return Err(gathered.problems.swap_remove(0));
+        Gathered::read(path, options).complete(path)
+    }
+
+    /// Opens GGUF files that are in memory: a whole model, or a language model and its projector's
+    /// file.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn from_gguf(model: Bytes, projector: Option<Bytes>) -> Result<Self, CheckpointError> {
+        let mut gathered = Gathered::default();
+        if let Err(problem) = gathered.fill_from_gguf_bytes(model, projector) {
+            gathered.problems.push(problem);
         }
-        let (Some(config), tokenizer) = (gathered.config, gathered.tokenizer) else {
-            return Err(CheckpointError::NoWeights {
-                path: path.to_owned(),
-            });
-        };
-        Ok(Self {
-            name: gathered.name,
-            config,
-            tensors: gathered.tensors,
-            tokenizer,
-            files: gathered.files,
-        })
+        gathered.complete(Path::new("model in memory"))
     }
 }
 
@@ -84,6 +84,25 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// The checkpoint, if nothing is wrong with it.
+    fn complete(mut self, path: &Path) -> Result<Checkpoint, CheckpointError> {
+        if !self.problems.is_empty() {
+            return Err(self.problems.swap_remove(0));
+        }
+        let (Some(config), tokenizer) = (self.config, self.tokenizer) else {
+            return Err(CheckpointError::NoWeights {
+                path: path.to_owned(),
+            });
+        };
+        Ok(Checkpoint {
+            name: self.name,
+            config,
+            tensors: self.tensors,
+            tokenizer,
+            files: self.files,
+        })
+    }
+
     /// Reads all that can be read at `path`. Later problems may follow from earlier ones.
     pub(crate) fn read(path: &Path, options: &OpenOptions) -> Self {
         let mut gathered = Self::default();

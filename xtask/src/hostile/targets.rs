@@ -4,8 +4,8 @@ use std::error::Error;
 use std::sync::OnceLock;
 
 use mobilevlm_checkpoint::{
-    Checkpoint, Config, ConfigFiles, OpenOptions, gguf as gguf_file, parse_index,
-    safetensors as safetensors_file, torch as torch_file,
+    Bytes, Checkpoint, CheckpointError, Config, ConfigFiles, OpenOptions, gguf as gguf_file,
+    parse_index, safetensors as safetensors_file, torch as torch_file,
 };
 use mobilevlm_processor::{
     Aspect, Exif, Limits, Piece, PieceKind, Preprocessor, Tokenizer, TokenizerSettings,
@@ -32,10 +32,16 @@ pub(super) fn torch(file: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// A vocabulary that is accepted must also encode and decode.
+/// As a vocabulary, and as a model or the other file of a pair; something must be in it.
 pub(super) fn gguf(file: &[u8]) -> Result<(), String> {
     let header = gguf_file::parse(file).map_err(message)?;
-    let pieces = gguf_file::pieces(file, &header).map_err(message)?;
+    let weights = gguf_weights(file);
+    gguf_vocabulary(file, &header).or(weights)
+}
+
+/// A vocabulary that is accepted must also encode and decode.
+fn gguf_vocabulary(file: &[u8], header: &gguf_file::Gguf) -> Result<(), String> {
+    let pieces = gguf_file::pieces(file, header).map_err(message)?;
     let pieces = pieces.into_iter().filter_map(|piece| {
         let kind = PieceKind::from_number(piece.kind as u64 + 1)?;
         Some(Piece {
@@ -51,6 +57,25 @@ pub(super) fn gguf(file: &[u8]) -> Result<(), String> {
     use_tokenizer(&Tokenizer::from_pieces(pieces, settings).map_err(message)?);
     Ok(())
 }
+
+/// Weights that are accepted must also be readable.
+fn gguf_weights(file: &[u8]) -> Result<(), String> {
+    let file = Bytes::copy_from_slice(file);
+    let (language, projector) = (Bytes::from_static(LANGUAGE), Bytes::from_static(PROJECTOR));
+    let checkpoint = match Checkpoint::from_gguf(file.clone(), Some(projector)) {
+        Err(CheckpointError::ProjectorAsModel { .. }) => {
+            Checkpoint::from_gguf(language, Some(file))
+        }
+        opened => opened,
+    };
+    for (_, tensor) in checkpoint.map_err(message)?.tensors.iter() {
+        std::hint::black_box(tensor.interleave().to_f32());
+    }
+    Ok(())
+}
+
+const LANGUAGE: &[u8] = include_bytes!("../../../attacks/seeds/gguf/language.gguf");
+const PROJECTOR: &[u8] = include_bytes!("../../../attacks/seeds/gguf/projector.gguf");
 
 pub(super) fn tokenizer_model(file: &[u8]) -> Result<(), String> {
     use_tokenizer(&Tokenizer::from_sentencepiece(file).map_err(message)?);

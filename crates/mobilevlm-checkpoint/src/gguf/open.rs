@@ -61,27 +61,55 @@ impl Gathered {
         }
         self.files.push(path.to_owned());
         let model = GgufFile::open(path, options.access)?;
-        // Nothing depends on it, so a name of another kind is none.
-        self.name = model.keys().text(keys::NAME).ok().flatten();
+        if model.is_whole()? && options.mmproj.is_some() {
+            return Err(meaningless("--mmproj", "a language model's file"));
+        }
+        self.fill_from_model(&model, || {
+            let path = match &options.mmproj {
+                Some(path) => path.clone(),
+                None => only_projector(path)?,
+            };
+            GgufFile::open(&path, options.access)
+        })
+    }
+
+    /// Reads files that are in memory.
+    pub(crate) fn fill_from_gguf_bytes(
+        &mut self,
+        model: Bytes,
+        projector: Option<Bytes>,
+    ) -> Result<(), CheckpointError> {
+        let path = Path::new("model in memory");
+        let model = GgufFile::new(path, model)?;
+        self.fill_from_model(&model, || match projector {
+            Some(bytes) => GgufFile::new(Path::new("projector in memory"), bytes),
+            None => Err(CheckpointError::WhichProjector {
+                path: path.to_owned(),
+                found: Vec::new(),
+            }),
+        })
+    }
+
+    /// Takes what is in `model`; `projector` opens the file that belongs to a language model.
+    fn fill_from_model(
+        &mut self,
+        model: &GgufFile,
+        projector: impl FnOnce() -> Result<GgufFile, CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        if model.is_whole()? {
+            return self.fill_from_one_file(model);
+        }
         match model.architecture()?.as_deref() {
             Some("llama") => {
-                let mmproj = match &options.mmproj {
-                    Some(path) => path.clone(),
-                    None => only_projector(path)?,
-                };
-                self.files.push(mmproj.clone());
-                let projector = GgufFile::open(&mmproj, options.access)?;
-                self.fill_from_pair(&model, &projector)
+                let projector = projector()?;
+                self.files.push(projector.path.to_path_buf());
+                self.fill_from_pair(model, &projector)
             }
-            Some(keys::MOBILEVLM) => match options.mmproj {
-                Some(_) => Err(meaningless("--mmproj", "a language model's file")),
-                None => self.fill_from_one_file(&model),
-            },
             _ if model.is_projector()? => Err(CheckpointError::ProjectorAsModel {
-                path: path.to_owned(),
+                path: model.path.to_path_buf(),
             }),
             other => Err(CheckpointError::Architecture {
-                path: path.to_owned(),
+                path: model.path.to_path_buf(),
                 found: show_architecture(other),
             }),
         }
@@ -205,6 +233,10 @@ impl GgufFile {
             path: path.to_owned(),
             source,
         })?;
+        Self::new(path, bytes)
+    }
+
+    fn new(path: &Path, bytes: Bytes) -> Result<Self, CheckpointError> {
         let wrong = |source| CheckpointError::Gguf {
             path: path.to_owned(),
             source,
@@ -231,6 +263,11 @@ impl GgufFile {
         self.keys()
             .text(keys::ARCHITECTURE)
             .map_err(|source| self.misconfigured(source))
+    }
+
+    /// Whether the file is a whole model.
+    fn is_whole(&self) -> Result<bool, CheckpointError> {
+        Ok(self.architecture()?.as_deref() == Some(keys::MOBILEVLM))
     }
 
     /// Whether the file is the projector's of a pair. llama.cpp does not ask for its architecture.

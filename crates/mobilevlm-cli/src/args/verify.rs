@@ -15,7 +15,7 @@ folders, the tolerances and the JSON output.
 
 Examples:
   mobilevlm verify -m golden/checkpoint --golden golden
-  mobilevlm verify -m golden/gguf/micro-q8_0.gguf --golden golden --gguf-expected golden/gguf
+  mobilevlm verify -m golden/gguf/micro-mixed.gguf --golden golden --gguf-expected golden/gguf
   mobilevlm verify --preprocess golden/preprocess
   mobilevlm verify --tokenizer ../shared/golden/tokenizer")]
 pub(crate) struct VerifyArgs {

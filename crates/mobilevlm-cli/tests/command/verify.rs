@@ -341,3 +341,71 @@ fn half_a_form_is_wrong_usage() {
         verify(arguments).expect(2);
     }
 }
+
+/// `verify` of a file of `golden/gguf` against the records in `folder`.
+fn verify_gguf(model: &str, folder: &str, more: &[&str]) -> Done {
+    let (model, golden) = (golden(&format!("gguf/{model}")), golden(""));
+    let arguments = ["-m", &model, "--golden", &golden, "--gguf-expected", folder];
+    verify(&[&arguments, more].concat())
+}
+
+#[test]
+fn gguf_files_pass_in_both_arithmetics() {
+    for (model, arithmetic, largest) in [
+        ("micro-f16.gguf", None, 5e-4),
+        ("micro-mixed.gguf", None, 5e-4),
+        ("micro-mixed.gguf", Some("fast"), 0.2),
+    ] {
+        let mut more = vec!["--json"];
+        more.extend(arithmetic.iter().flat_map(|name| ["--arithmetic", name]));
+        let json = verify_gguf(model, &golden("gguf"), &more).expect(0).json();
+        let report = &json["gguf"];
+        assert_eq!(report["arithmetic"], arithmetic.unwrap_or("f32"));
+        assert_eq!(report["file"], model);
+        assert_eq!(report["cases"].as_array().unwrap().len(), 7);
+        let found = report["max_over_std"].as_f64().unwrap();
+        assert!(0.0 < found && found < largest, "{model}: {found}");
+        // Whole numbers round, and float32 hardly does.
+        assert_eq!(found > 5e-4, arithmetic.is_some(), "{model}: {found}");
+    }
+    // As the checkpoint that the pair was made from.
+    let pair = golden("gguf/micro-f16.gguf");
+    verify(&["-m", &pair, "--golden", &golden("")]).expect(0);
+}
+
+#[test]
+fn a_gguf_file_without_a_record_or_with_another_one_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = folder.path().join("expected.json");
+    for name in ["expected.json", "expected.safetensors"] {
+        fs::copy(golden(&format!("gguf/{name}")), folder.path().join(name)).unwrap();
+    }
+    let folder = path(folder.path());
+    verify_gguf("micro-mixed.gguf", &folder, &[]).expect(0);
+    edit(&expected, |json| {
+        let record = json["files"]["micro-mixed.gguf"].take();
+        json["files"]["micro-f16.gguf"]["sha256"] = record["sha256"].clone();
+        json["files"]
+            .as_object_mut()
+            .unwrap()
+            .remove("micro-mixed.gguf");
+    });
+    // The logits of the other file.
+    let failed = verify_gguf("micro-mixed.gguf", &folder, &[]).expect(1);
+    assert!(
+        failed.out.contains("largest difference of the logits"),
+        "{}",
+        failed.out
+    );
+    edit(&expected, |json| {
+        json["files"]["micro-f16.gguf"]["sha256"] = "0".into();
+    });
+    let failed = verify_gguf("micro-mixed.gguf", &folder, &[]).expect(1);
+    assert!(
+        failed
+            .err
+            .contains("expected the record of a file with SHA-256"),
+        "{}",
+        failed.err
+    );
+}
