@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use mobilevlm_checkpoint::{
-    Checkpoint, Config, ConfigFiles, OpenOptions, gguf, parse_index, safetensors, torch,
+    Bytes, Checkpoint, Config, ConfigFiles, OpenOptions, gguf, parse_index, safetensors, torch,
 };
 use mobilevlm_testing::alloc::{self, Counting};
 
@@ -265,6 +265,35 @@ fn a_report_stays_within_its_limit() {
     );
 }
 
+/// The projector's file of a tiny pair.
+const PROJECTOR: &[u8] = include_bytes!("../../../attacks/seeds/gguf/projector.gguf");
+
+#[test]
+fn gguf_tensors_stay_within_their_limit() {
+    let count = 60_000_u32;
+    let mut file = b"GGUF\x03\0\0\0".to_vec();
+    file.extend(u64::from(count).to_le_bytes());
+    file.extend(1_u64.to_le_bytes());
+    // general.alignment = 1, so that each tensor needs one byte.
+    file.extend(17_u64.to_le_bytes());
+    file.extend(b"general.alignment\x04\0\0\0\x01\0\0\0");
+    for i in 0..count {
+        let name = format!("{i:x}");
+        file.extend((name.len() as u64).to_le_bytes());
+        file.extend(name.as_bytes());
+        file.extend(1_u32.to_le_bytes());
+        file.extend(1_u64.to_le_bytes());
+        file.extend(24_u32.to_le_bytes()); // I8
+        file.extend(u64::from(i).to_le_bytes());
+    }
+    file.resize(file.len() + count as usize, 0);
+    let listed = check("many tensors", &file, |file| {
+        let header = gguf::parse(file).unwrap();
+        header.entries(file.len()).unwrap().len()
+    });
+    assert_eq!(listed, count as usize);
+}
+
 /// Every file of the corpus, whoever wrote it and for whatever format, given to every parser.
 #[test]
 fn hostile_files_of_the_corpus_stay_within_their_limit() {
@@ -296,6 +325,11 @@ fn check_all(path: &Path) {
     }
     if let Ok(header) = check(&name, &file, gguf::parse) {
         let _ = check(&name, &file, |file| gguf::pieces(file, &header));
+        let _ = check(&name, &file, |file| header.entries(file.len()));
+        let _ = check(&name, &file, |file| {
+            let projector = Bytes::from_static(PROJECTOR);
+            Checkpoint::from_gguf(Bytes::copy_from_slice(file), Some(projector))
+        });
     }
     let _ = check(&name, &file, |text| {
         Config::from_json(&ConfigFiles {

@@ -377,3 +377,6 @@ impl Known {
         self.0.remove(stored)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -444,3 +444,78 @@ fn every_prefix_and_every_changed_byte_ends_in_a_result() {
         }
     }
 }
+
+#[test]
+fn tensors_lie_apart_in_the_file_at_their_alignment() {
+    let place = |tensors: &[Vec<u8>], data: usize| {
+        let mut file = file(tensors, &[]);
+        file.resize(file.len().next_multiple_of(32) + data, 0);
+        let gguf = parse(&file).expect("a header");
+        gguf.entries(file.len()).map_err(|error| error.to_string())
+    };
+    // Numbers of two bytes, as `tensor` lists them.
+    let fine = place(&[tensor("a", &[16, 1], 0), tensor("b", &[3, 2], 32)], 44).unwrap();
+    assert_eq!(
+        (fine[1].shape.as_slice(), fine[1].range.len()),
+        (&[2, 3][..], 12)
+    );
+    let typed = |name: &str, dimensions: &[u64], number: u32| {
+        let mut tensor = tensor(name, dimensions, 0);
+        let at = tensor.len() - 12;
+        tensor[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        tensor
+    };
+    let huge = 1 << 63;
+    let cases: &[(&str, Vec<Vec<u8>>, &str)] = &[
+        ("no size", vec![tensor("a", &[], 0)], "sizes of at least 1"),
+        (
+            "a zero",
+            vec![tensor("a", &[4, 0], 0)],
+            "sizes of at least 1",
+        ),
+        (
+            "2^63 rows",
+            vec![tensor("a", &[4, huge], 0)],
+            "rows of whole",
+        ),
+        (
+            "a byte too much",
+            vec![tensor("a", &[33], 0)],
+            "66 bytes from byte",
+        ),
+        (
+            "not aligned",
+            vec![tensor("a", &[1], 2)],
+            "a multiple of 32 bytes",
+        ),
+        (
+            "the same place",
+            vec![tensor("a", &[1], 32), tensor("b", &[1], 32)],
+            "bytes of its own",
+        ),
+        (
+            "into the next",
+            vec![tensor("b", &[1], 32), tensor("a", &[17], 0)],
+            "bytes of its own",
+        ),
+        (
+            "half a block",
+            vec![typed("a", &[16], 8)],
+            "whole q8_0 blocks of 32",
+        ),
+        (
+            "blocks across rows",
+            vec![typed("a", &[16, 2], 8)],
+            "whole q8_0 blocks of 32",
+        ),
+        (
+            "an unknown type",
+            vec![typed("a", &[1], 23)],
+            "found ggml's type 23",
+        ),
+    ];
+    for (name, tensors, expected) in cases {
+        let found = place(tensors, 64).expect_err(name);
+        assert!(found.contains(expected), "{name}: {found}");
+    }
+}
