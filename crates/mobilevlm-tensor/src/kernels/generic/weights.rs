@@ -30,7 +30,8 @@ pub(crate) const fn bits<W: Weights>() -> usize {
 
 /// Whether a level that means zero is subtracted from each.
 pub(crate) const fn has_offset<S: Dot, W: Weights>() -> bool {
-    !W::LAYOUT.minimum && !(S::SIGNED && W::LAYOUT.low == 8)
+    let signed = S::SIGNED && W::LAYOUT.low == 8;
+    !W::LAYOUT.minimum && !signed
 }
 
 /// Quads `j` and `j + 4` of the eight of 32 numbers, for `j < 4`.
