@@ -92,7 +92,7 @@ fn language_config(keys: &Keys<'_>, tied: bool) -> Result<LanguageConfig, Config
         kv_heads,
         head_dim,
         ffn: keys.size(key::FFN, 1..=1 << 18)?,
-        layers: keys.size(key::BLOCKS, 1..=1 << 10)?,
+        layers: keys.size(key::BLOCKS, 1..=keys.most_blocks())?,
         vocab,
         rms_eps: keys.needed(key::RMS_EPS, rms_eps, "a number")?,
         rope_theta: keys
@@ -138,7 +138,7 @@ fn sizes_of_tower(keys: &Keys<'_>) -> Result<VisionConfig, ConfigError> {
         let expected = format!("a divisor of the picture's side {image_size}");
         return Err(keys.wrong(key::PATCH_SIZE, expected, patch_size));
     }
-    let layers = keys.size(key::BLOCKS, 1..=1 << 10)?;
+    let layers = keys.size(key::BLOCKS, 1..=keys.most_blocks())?;
     let eps = keys.real(key::EPS, 0.0..=1.0)?;
     Ok(VisionConfig {
         hidden,

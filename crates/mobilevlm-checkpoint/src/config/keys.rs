@@ -10,6 +10,9 @@ use crate::gguf::{Gguf, Kind, Value, keys};
 /// The most numbers of a list.
 const LIST_LIMIT: usize = 1 << 10;
 
+/// The most blocks of a tower or a language model.
+const BLOCK_LIMIT: usize = 1 << 10;
+
 /// The keys of one file.
 #[derive(Clone, Copy)]
 pub(crate) struct Keys<'a> {
@@ -45,6 +48,12 @@ impl<'a> Keys<'a> {
     /// Whether the file has a tensor of this name.
     pub(super) fn has_tensor(&self, name: &str) -> bool {
         self.gguf.tensors().iter().any(|info| info.name == name)
+    }
+
+    /// How many blocks a model in this file can have: each has tensors of its own. A larger number
+    /// is one message and not thousands of missing tensors.
+    pub(super) fn most_blocks(&self) -> usize {
+        self.gguf.tensors().len().clamp(1, BLOCK_LIMIT)
     }
 
     /// The key's value, and what the file calls the key.
