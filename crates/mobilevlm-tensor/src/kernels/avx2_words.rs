@@ -36,6 +36,9 @@ const TOP: f32 = 4095.0;
 /// Bytes of a unit: sixteen scales, and 32 levels of sixteen rows.
 const UNIT: usize = 2 * ROWS + GROUP * ROWS;
 
+/// How far ahead panels are asked for.
+const AHEAD: usize = 8192;
+
 /// Words of scratch that [`many`] needs.
 const STRIP_WORDS: usize = BLOCK * ROWS;
 
@@ -181,9 +184,13 @@ unsafe fn few_tile<const R: usize>(a: &Panels, x: WordLevels, i: usize, j: usize
                     let low = _mm256_permutevar8x32_epi32(factors[g], low);
                     let high = _mm256_permutevar8x32_epi32(factors[g], high);
                     let levels = unit.add(g * UNIT + 2 * ROWS + 32 * v);
+                    // Half of a unit for each half of its rows.
+                    for line in 0..5 {
+                        let at = g * UNIT + v * UNIT / 2 + 64 * line;
+                        s.prefetch(unit.wrapping_add(AHEAD + at));
+                    }
                     for q in 0..8 {
                         let stored = levels.add(q * QUAD);
-                        s.prefetch(stored.wrapping_add(4096));
                         let quad = s.eight(s.bytes(stored));
                         let w = [
                             scaled(_mm256_castsi256_si128(quad), low),

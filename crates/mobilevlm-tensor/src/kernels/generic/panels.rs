@@ -175,8 +175,9 @@ unsafe fn few_tile<S: Dot, W: Weights, const R: usize>(
             // SAFETY: inside the unit.
             let levels = unsafe { unit.add(layout.header() + g * layout.group()) };
             // Far enough ahead to be there in time, near enough to be in this task's panels.
-            for line in 0..layout.group() / 64 {
-                s.prefetch(levels.wrapping_add(AHEAD + line * 64));
+            let share = layout.unit() / groups;
+            for line in 0..share.div_ceil(64) {
+                s.prefetch(unit.wrapping_add(AHEAD + g * share + line * 64));
             }
             for v in 0..vectors {
                 let row = v * S::LANES;
@@ -249,7 +250,7 @@ unsafe fn few_tile<S: Dot, W: Weights, const R: usize>(
 }
 
 /// How far ahead panels are asked for.
-const AHEAD: usize = 4096;
+const AHEAD: usize = 8192;
 
 /// Adds a sub-block to an output: the one place where its rounding is decided.
 #[inline(always)]
