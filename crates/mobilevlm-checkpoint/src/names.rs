@@ -346,6 +346,8 @@ impl fmt::Display for Report {
             write!(f, "\n  {name}: expected {shape:?}, found nothing")?;
         }
         for (name, file) in &self.unexpected {
+            // The name is the file's own, and a terminal may show it.
+            let name = name.escape_debug();
             write!(f, "\n  {name}: not expected, found in {}", file.display())?;
         }
         for one in &self.misshaped {

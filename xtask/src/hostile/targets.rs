@@ -34,8 +34,9 @@ pub(super) fn torch(file: &[u8]) -> Result<(), String> {
 
 /// As a vocabulary, and as a model or the other file of a pair; something must be in it.
 pub(super) fn gguf(file: &[u8]) -> Result<(), String> {
-    let header = gguf_file::parse(file).map_err(message)?;
+    // One after the other, as a program holds one of them.
     let weights = gguf_weights(file);
+    let header = gguf_file::parse(file).map_err(message)?;
     gguf_vocabulary(file, &header).or(weights)
 }
 

@@ -218,7 +218,8 @@ pub fn parse(file: &[u8]) -> Result<Gguf, GgufError> {
     let keys = cursor.count("the number of keys", 13)?;
 
     let mut gguf = Gguf {
-        keys: HashMap::new(),
+        // The file has room for so many; growing in steps would hold two tables at a time.
+        keys: HashMap::with_capacity(keys as usize),
         tensors: Vec::new(),
         alignment: 32,
     };
