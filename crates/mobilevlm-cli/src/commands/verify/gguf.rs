@@ -285,7 +285,12 @@ impl CaseReport {
         let best = computed.iter().enumerate();
         CaseReport {
             name: name.to_owned(),
-            max_over_std: differences.iter().copied().fold(0.0, f64::max),
+            // Of no differences infinitely much, as of a mean.
+            max_over_std: differences
+                .iter()
+                .copied()
+                .reduce(f64::max)
+                .unwrap_or(f64::INFINITY),
             rms_over_std: mean(&squares).sqrt(),
             argmax: best
                 .max_by(|a, b| a.1.total_cmp(b.1))
