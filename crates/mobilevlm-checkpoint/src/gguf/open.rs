@@ -96,6 +96,7 @@ impl Gathered {
         model: &GgufFile,
         projector: impl FnOnce() -> Result<GgufFile, CheckpointError>,
     ) -> Result<(), CheckpointError> {
+        self.name = model.name()?;
         if model.is_whole()? {
             return self.fill_from_one_file(model);
         }
@@ -262,6 +263,13 @@ impl GgufFile {
     fn architecture(&self) -> Result<Option<String>, CheckpointError> {
         self.keys()
             .text(keys::ARCHITECTURE)
+            .map_err(|source| self.misconfigured(source))
+    }
+
+    /// What the model calls itself.
+    fn name(&self) -> Result<Option<String>, CheckpointError> {
+        self.keys()
+            .text(keys::NAME)
             .map_err(|source| self.misconfigured(source))
     }
 

@@ -171,27 +171,34 @@ fn bench_reports_the_documented_keys() {
     ];
     let json = Mobilevlm::new().run(&arguments).expect(0).json();
     assert_eq!(json["kernels"], "portable");
-    assert_eq!(keys(&json["limits"]), ["f32_gflops", "read_gb_s"]);
+    assert_eq!(
+        keys(&json["limits"]),
+        ["f32_gflops", "int8_gops", "read_gb_s"]
+    );
     assert_eq!(
         keys(&json["stages"]),
-        ["prefill", "projector", "step", "vision"]
+        ["batch_step", "prefill", "projector", "step", "vision"]
     );
+    let always = [
+        "limit",
+        "matrix_ms",
+        "matrix_share",
+        "median_ms",
+        "p95_ms",
+        "rate",
+        "share",
+        "unit",
+    ];
     for (name, stage) in json["stages"].as_object().unwrap() {
-        assert_eq!(
-            keys(stage),
-            ["median_ms", "p95_ms", "rate", "share", "unit"],
-            "{name}"
-        );
+        for key in always {
+            assert!(!stage[key].is_null(), "{name} has no {key}: {stage}");
+        }
         let number = |key: &str| stage[key].as_f64().unwrap();
         assert!(
             number("median_ms") > 0.0 && number("p95_ms") >= number("median_ms"),
             "{name}: {stage}"
         );
-        let limit = if stage["unit"] == "GB/s" {
-            "read_gb_s"
-        } else {
-            "f32_gflops"
-        };
+        let limit = stage["limit"].as_str().unwrap();
         let limit = json["limits"][limit].as_f64().unwrap();
         assert!(
             (number("share") * limit / number("rate") - 1.0).abs() < 1e-9,
