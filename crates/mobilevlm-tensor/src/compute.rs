@@ -11,6 +11,7 @@ pub struct Compute {
     kernels: &'static Kernels,
     pool: Arc<Pool>,
     arithmetic: Arithmetic,
+    steps: usize,
     product_clock: Arc<ProductClock>,
     input_squares: Arc<InputSquares>,
 }
@@ -44,6 +45,7 @@ impl Compute {
             kernels,
             pool: Arc::new(Pool::new(threads)),
             arithmetic: Arithmetic::default(),
+            steps: 0,
             product_clock: Arc::default(),
             input_squares: Arc::default(),
         }
@@ -52,6 +54,25 @@ impl Compute {
     /// The same with another arithmetic; [`new`](Compute::new) takes [`Arithmetic::Fast`].
     pub fn with_arithmetic(self, arithmetic: Arithmetic) -> Compute {
         Compute { arithmetic, ..self }
+    }
+
+    /// The same for products whose first `rows` rows are those of decode steps, a token that was
+    /// just chosen each.
+    ///
+    /// A table may round the rows of prompts and pictures otherwise than those of steps, since the
+    /// former are bound by arithmetic and the latter by memory. Which of the two a row is must
+    /// therefore depend on what it stands for, never on how many come together; then its result
+    /// does not depend on them either.
+    pub fn with_steps(&self, rows: usize) -> Compute {
+        Compute {
+            steps: rows,
+            ..self.clone()
+        }
+    }
+
+    /// How many of the first rows of a product are those of decode steps.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps
     }
 
     /// The kernel table in use.

@@ -22,6 +22,14 @@ fn runnable() -> Vec<&'static Kernels> {
         .collect()
 }
 
+/// Each of them with rows of prompts, and with rows of decode steps.
+fn runnable_ways() -> impl Iterator<Item = Compute> {
+    runnable().into_iter().flat_map(|kernels| {
+        let compute = Compute::new(kernels, 2);
+        [compute.with_steps(usize::MAX), compute]
+    })
+}
+
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
     let mut next = || {
@@ -45,36 +53,71 @@ fn bits(x: &[f32]) -> Vec<u32> {
 
 #[test]
 fn a_row_alone_equals_the_row_in_a_batch() {
-    for kernels in runnable() {
-        let compute = Compute::new(kernels, 2);
+    for compute in runnable_ways() {
         for format in Format::ALL {
             for (n, k) in [(300, 1030), (5, 2048), (64, 17), (70, 256usize)] {
                 if !k.is_multiple_of(format.block()) {
                     continue;
                 }
-                let (w, bias) = (matrix(format, n, k), numbers(n, 1));
                 let x = numbers(170 * k, 2);
-                let alone: Vec<u32> = (x.chunks_exact(k))
-                    .flat_map(|row| {
-                        let mut y = numbers(n, 3);
-                        ops::linear_add(&compute, row, &w, Some(&bias), &mut y);
-                        bits(&y)
-                    })
-                    .collect();
-                // Direct and packed, with every number of rows left over by a tile.
-                for m in [
-                    2, 3, 4, 5, 6, 7, 11, 23, 24, 25, 26, 27, 28, 29, 30, 31, 170,
-                ] {
-                    let mut y = numbers(n, 3).repeat(m);
-                    ops::linear_add(&compute, &x[..m * k], &w, Some(&bias), &mut y);
-                    let case = format!(
-                        "{} {}: {m} rows, n {n}, k {k}",
-                        kernels.name(),
-                        format.name()
-                    );
-                    assert!(bits(&y) == alone[..m * n], "{case}");
+                for w in ways(matrix(format, n, k)) {
+                    rows_alone(&compute, &x, &w);
                 }
             }
+        }
+    }
+}
+
+/// A matrix as it is, and in panels where its format has them.
+fn ways(w: Matrix) -> Vec<Matrix> {
+    match w.format().block() {
+        1 => vec![w],
+        _ => vec![w.interleave(), w],
+    }
+}
+
+fn rows_alone(compute: &Compute, x: &[f32], w: &Matrix) {
+    let (n, k) = (w.rows(), w.columns());
+    let bias = numbers(n, 1);
+    let alone: Vec<u32> = (x.chunks_exact(k))
+        .flat_map(|row| {
+            let mut y = numbers(n, 3);
+            ops::linear_add(compute, row, w, Some(&bias), &mut y);
+            bits(&y)
+        })
+        .collect();
+    // Direct and packed, with every number of rows left over by a tile.
+    for m in [
+        2, 3, 4, 5, 6, 7, 11, 23, 24, 25, 26, 27, 28, 29, 30, 31, 170,
+    ] {
+        let mut y = numbers(n, 3).repeat(m);
+        ops::linear_add(compute, &x[..m * k], w, Some(&bias), &mut y);
+        let (table, format) = (compute.kernels().name(), w.format().name());
+        assert!(
+            bits(&y) == alone[..m * n],
+            "{table} {format}: {m} rows, n {n}, k {k}"
+        );
+    }
+}
+
+/// Steps of some sequences beside the prompts of others.
+#[test]
+fn rows_of_steps_and_prompts_do_not_depend_on_each_other() {
+    for kernels in runnable() {
+        let compute = Compute::new(kernels, 2);
+        let (n, k, format) = (70, 512, Format::Q4K);
+        let (w, bias) = (matrix(format, n, k).interleave(), numbers(n, 1));
+        let product = |steps: usize, x: &[f32]| {
+            let mut y = numbers(n, 3).repeat(x.len() / k);
+            let compute = compute.with_steps(steps);
+            ops::linear_add(&compute, x, &w, Some(&bias), &mut y);
+            bits(&y)
+        };
+        let x = numbers(40 * k, 2);
+        for steps in [0, 1, 8, 9, 39, 40] {
+            let (first, rest) = x.split_at(steps * k);
+            let apart = [product(steps, first), product(0, rest)].concat();
+            assert!(product(steps, &x) == apart, "{} {steps}", kernels.name());
         }
     }
 }
@@ -193,15 +236,16 @@ proptest! {
     /// Any shape: the first rows of a batch equal a smaller batch, and part of the outputs equals
     /// a smaller weight.
     #[test]
-    fn linear_is_the_same_in_any_company(m in 1usize..60, part in 1usize..60, n in 1usize..90, k in 1usize..1300, format in 0..Format::ALL.len()) {
+    fn linear_is_the_same_in_any_company(m in 1usize..60, part in 1usize..60, n in 1usize..90, k in 1usize..1300, format in 0..Format::ALL.len(), panels: bool) {
         let format = Format::ALL[format];
         let k = k.next_multiple_of(format.block());
         let part = part.min(m);
         let w = matrix(format, n, k);
         let few = Matrix::new(format, n.div_ceil(2), k, w.bytes().slice(..w.bytes().len() / n * n.div_ceil(2))).unwrap();
+        let panels = panels && format.block() > 1;
+        let [w, few] = [w, few].map(|w| if panels { w.interleave() } else { w });
         let x = numbers(m * k, 5);
-        for kernels in runnable() {
-            let compute = Compute::new(kernels, 2);
+        for compute in runnable_ways() {
             let (mut all, mut rows) = (vec![0.0; m * n], vec![0.0; part * n]);
             ops::linear(&compute, &x, &w, None, &mut all);
             ops::linear(&compute, &x[..part * k], &w, None, &mut rows);

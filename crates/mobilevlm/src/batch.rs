@@ -235,14 +235,15 @@ impl Batch {
         self.pass.clear();
         self.fed.clear();
         let indices = 0..self.sequences.len();
-        let decoding = indices.clone().filter(|&index| self.pending(index) == 1);
-        let decoding = decoding.count();
+        let decoding = indices.clone().filter(|&index| self.decodes(index)).count();
         // Beside a prompt, whose rows take the time, nothing could be said about a guess's cost.
-        let alone = indices.clone().all(|index| self.pending(index) <= 1);
+        let alone = indices
+            .clone()
+            .all(|index| self.decodes(index) || self.pending(index) == 0);
         let row = (alone && self.cost.knows(decoding)).then(|| self.cost.row());
         let mut drafted = 0;
         for index in indices.clone() {
-            if self.pending(index) == 1 {
+            if self.decodes(index) {
                 let (_, sequence) = &mut self.sequences[index];
                 let guesses = row.map_or(0, |row| sequence.draft(row, MOST_DRAFTED - drafted));
                 self.feed_rows(index, 1 + guesses);
@@ -250,7 +251,7 @@ impl Batch {
             }
         }
         for index in indices {
-            if self.pending(index) > 1 && !self.sequences[index].1.has_guesses() {
+            if !self.sequences[index].1.is_decoding() && self.pending(index) > 0 {
                 self.borrow_prefix(index);
                 let left = ROWS_PER_STEP.saturating_sub(self.pass.rows());
                 self.feed_rows(index, self.pending(index).min(left));
@@ -294,6 +295,11 @@ impl Batch {
         cache.reserve(sequence.most_positions());
         sequence.borrowed(cache.len() - own);
         self.caches[index] = cache;
+    }
+
+    /// Whether the sequence waits for the token behind the one that it chose last.
+    fn decodes(&self, index: usize) -> bool {
+        self.pending(index) > 0 && self.sequences[index].1.is_decoding()
     }
 
     fn pending(&self, index: usize) -> usize {

@@ -126,8 +126,11 @@ impl Sequence {
         self.read
     }
 
-    pub(crate) fn has_guesses(&self) -> bool {
-        self.drafted > 0
+    /// Whether the first token of the answer has been chosen, so that what is pending is not of the
+    /// prompt.
+    pub(crate) fn is_decoding(&self) -> bool {
+        let generation = self.generation.as_ref();
+        generation.is_some_and(|generation| !generation.ids.is_empty())
     }
 
     /// Notes that `positions` of the prompt, which were not at hand, came from another sequence.
@@ -202,7 +205,10 @@ impl Sequence {
         cached: usize,
         rows: usize,
     ) -> usize {
-        let segment = pass.begin(index);
+        let segment = match self.is_decoding() {
+            true => pass.begin_step(index),
+            false => pass.begin(index),
+        };
         for position in cached..cached + rows {
             match self.read.content(position) {
                 Content::Token(id) => pass.push_token(model.language(), id),

@@ -91,20 +91,22 @@ impl LanguageModel {
     /// [`LanguageModel::context`].
     pub fn forward(&self, compute: &Compute, pass: &mut Pass, caches: &mut [Cache]) {
         pass.start(self, caches);
+        let mut compute = compute.with_steps(pass.steps());
         for (index, layer) in self.layers.iter().enumerate() {
-            layer.remember(compute, index, &self.rotary, pass, caches);
+            layer.remember(&compute, index, &self.rotary, pass, caches);
             if index + 1 == self.layers.len() {
                 pass.keep_wanted(self.hidden(), self.widths().query);
                 if pass.positions.is_empty() {
                     return;
                 }
+                compute = compute.with_steps(pass.steps());
             }
-            layer.forward(compute, index, pass, caches);
+            layer.forward(&compute, index, pass, caches);
         }
         let normed = &mut pass.buffers.normed[..pass.x.len()];
-        self.norm.forward(compute, &pass.x, normed);
+        self.norm.forward(&compute, &pass.x, normed);
         pass.logits.resize(pass.positions.len() * self.vocab(), 0.0);
-        ops::linear(compute, normed, &self.lm_head, None, &mut pass.logits);
+        ops::linear(&compute, normed, &self.lm_head, None, &mut pass.logits);
     }
 
     /// Multiply-adds of a forward pass over `rows` positions behind `past` others of one sequence,

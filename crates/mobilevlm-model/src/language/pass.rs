@@ -31,6 +31,8 @@ pub struct Pass {
 pub(super) struct Segment {
     /// Index of the sequence's cache.
     pub(super) cache: usize,
+    /// Whether they are those of a decode step.
+    step: bool,
     pub(super) rows: usize,
     /// Position of the first row.
     pub(super) first: usize,
@@ -83,8 +85,27 @@ impl Pass {
     /// Starts the rows of the sequence whose cache has index `cache`, at most once for each cache.
     /// Returns the index to ask [`Pass::logits`] for.
     pub fn begin(&mut self, cache: usize) -> usize {
+        self.start_segment(cache, false)
+    }
+
+    /// As [`Pass::begin`] for the rows of a decode step: the token that was chosen last, and
+    /// guesses of those behind it. Such rows come before all others of a pass, and may round
+    /// otherwise; see [`Compute::with_steps`](mobilevlm_tensor::Compute::with_steps).
+    ///
+    /// # Panics
+    /// If other rows were begun.
+    pub fn begin_step(&mut self, cache: usize) -> usize {
+        assert!(
+            self.segments.iter().all(|segment| segment.step),
+            "the rows of steps come first"
+        );
+        self.start_segment(cache, true)
+    }
+
+    fn start_segment(&mut self, cache: usize, step: bool) -> usize {
         self.segments.push(Segment {
             cache,
+            step,
             rows: 0,
             first: 0,
             wanted: 0,
@@ -142,6 +163,12 @@ impl Pass {
             .map(|segment| segment.wanted)
             .sum();
         &self.logits[before * self.vocab..][..self.segments[segment].wanted * self.vocab]
+    }
+
+    /// How many of the rows, the first ones, are those of decode steps.
+    pub(super) fn steps(&self) -> usize {
+        let steps = self.segments.iter().take_while(|segment| segment.step);
+        steps.map(|segment| segment.rows).sum()
     }
 
     fn segment(&mut self) -> &mut Segment {

@@ -134,6 +134,9 @@ impl Kernels {
                 };
                 all.push(("few", Some(format), few));
                 all.push(("many", Some(format), many));
+                if let Some(tiles) = self.tiles() {
+                    all.push(("tiles", Some(format), tiles.of(format) as usize));
+                }
             } else {
                 let linear = self.linear(format);
                 all.push(("direct", Some(format), linear.direct as usize));
@@ -188,8 +191,8 @@ mod tests {
             for cell in table.cells {
                 let expected = match (table.name, cell.operation) {
                     ("portable", _) => Origin::Portable,
-                    // All but the products of many rows is that of `avx512`.
-                    ("amx", operation) if operation != "many" => Origin::Shared,
+                    // All but the products in tile registers is that of `avx512`.
+                    ("amx", operation) if operation != "tiles" => Origin::Shared,
                     _ => Origin::Own,
                 };
                 assert_eq!(
@@ -205,7 +208,8 @@ mod tests {
     fn every_operation_and_table_is_explained() {
         let page = mobilevlm_testing::workspace().join("docs/kernel-names.md");
         let page = std::fs::read_to_string(page).unwrap();
-        let operations = portable::TABLE.functions();
+        let tables = COMPILED.iter();
+        let operations: Vec<_> = tables.flat_map(|table| table.functions()).collect();
         let names = operations.iter().map(|(operation, ..)| *operation);
         for name in names.chain(NAMES.iter().map(|known| known.0)) {
             assert!(

@@ -56,6 +56,7 @@ pub struct Kernels {
     panels: PanelLinears,
     quantise: unsafe fn(x: &[f32], row: &mut Row),
     words: Option<Words>,
+    tiles: Option<TileProducts>,
     pack_rows: unsafe fn(x: &[f32], k: usize, first: usize, length: usize, out: &mut [f32]),
 
     attention: unsafe fn(&Attention, scratch: &mut [f32]),
@@ -102,6 +103,7 @@ struct PanelLinear {
 }
 
 /// One for each format that has panels.
+#[derive(Clone, Copy)]
 struct PanelLinears {
     q8_0: PanelLinear,
     q4_0: PanelLinear,
@@ -171,6 +173,93 @@ impl Words {
     }
 }
 
+/// The linear layer of prompts and pictures in tile registers, for tables that have them: numbers
+/// of both sides in bfloat16, sums in `f32`.
+pub(crate) struct TileProducts {
+    /// Numbers of a row that lie together in [`TileRows`].
+    pub(crate) block: usize,
+    /// Numbers of scratch for so many tiles and panels.
+    pub(crate) strip: fn(tiles: usize, panels: usize) -> usize,
+    round: unsafe fn(x: &[f32], out: *mut u16, stride: usize),
+    q8_0: PanelTiles,
+    q4_0: PanelTiles,
+    q4_1: PanelTiles,
+    q5_0: PanelTiles,
+    q5_1: PanelTiles,
+    q2_k: PanelTiles,
+    q3_k: PanelTiles,
+    q4_k: PanelTiles,
+    q5_k: PanelTiles,
+    q6_k: PanelTiles,
+}
+
+/// The function of one format.
+type PanelTiles = unsafe fn(&Panels, TileRows, Range<usize>, strip: &mut [f32]);
+
+/// Rows of activations in bfloat16, as tile registers take them. A tile is [`TileRows::PARTS`]
+/// times `rows` rows; rows that do not exist are zeros.
+#[derive(Clone, Copy)]
+pub(crate) struct TileRows<'a> {
+    /// For each block of [`TileProducts::block`] numbers, for each tile,
+    /// `[groups][PARTS][rows][32]`.
+    pub(crate) numbers: &'a [u16],
+    /// Rows in a tile register, up to [`TileRows::MOST`].
+    pub(crate) rows: usize,
+    /// How many tiles there are.
+    pub(crate) tiles: usize,
+}
+
+impl TileRows<'_> {
+    /// Tile registers that hold a tile.
+    pub(crate) const PARTS: usize = 2;
+    /// Most rows in a tile register.
+    pub(crate) const MOST: usize = 16;
+}
+
+impl TileProducts {
+    /// Rounds whole groups of 32 of a row, each to its place: group `g` at `g · stride` of `out`.
+    ///
+    /// # Safety
+    /// These places are writable, and nobody else's.
+    pub(crate) unsafe fn round(&self, x: &[f32], out: *mut u16, stride: usize) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.round)(x, out, stride) }
+    }
+
+    /// The rows of `tiles` with the panels of `a`.
+    ///
+    /// # Safety
+    /// `a.y` is writable, and nobody else's, at `i · stride + j` for the rows `i` of these tiles
+    /// and `j < n`.
+    pub(crate) unsafe fn products(
+        &self,
+        format: Format,
+        a: &Panels,
+        x: TileRows,
+        tiles: Range<usize>,
+        strip: &mut [f32],
+    ) {
+        // SAFETY: the features are present, as the table was handed out; the rest is promised.
+        unsafe { (self.of(format))(a, x, tiles, strip) }
+    }
+
+    fn of(&self, format: Format) -> PanelTiles {
+        match format {
+            Format::Q8_0 => self.q8_0,
+            Format::Q4_0 => self.q4_0,
+            Format::Q4_1 => self.q4_1,
+            Format::Q5_0 => self.q5_0,
+            Format::Q5_1 => self.q5_1,
+            Format::Q2K => self.q2_k,
+            Format::Q3K => self.q3_k,
+            Format::Q4K => self.q4_k,
+            Format::Q5K => self.q5_k,
+            Format::Q6K => self.q6_k,
+            _ => unreachable!("{} has no panels", format.name()),
+        }
+    }
+}
+
 /// A feature of a machine, and whether this one has it.
 struct Feature {
     name: &'static str,
@@ -186,8 +275,6 @@ pub(crate) struct Tile {
     pub(crate) rows: usize,
     /// Rows of `x` in a tile of a product with panels.
     pub(crate) panel_rows: usize,
-    /// Numbers of a row of `x` that lie together there: 4 or 32.
-    pub(crate) panel_row: usize,
     /// Rows that attention computes at once.
     pub(crate) attention_rows: usize,
     /// Whether attention in 16-bit integers is faster than in `f32`.
@@ -241,6 +328,11 @@ impl Kernels {
     /// What multiplies matrices of this format with activations in words, if the table does so.
     pub(crate) fn words(&self, format: Format) -> Option<&Words> {
         self.words.as_ref().filter(|_| format == Format::Q8_0)
+    }
+
+    /// What multiplies rows of prompts and pictures with panels, if the table has tile registers.
+    pub(crate) fn tiles(&self) -> Option<&TileProducts> {
+        self.tiles.as_ref()
     }
 
     fn panel_linear(&self, format: Format) -> PanelLinear {

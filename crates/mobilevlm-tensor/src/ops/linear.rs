@@ -60,6 +60,16 @@ pub struct Linear<'a> {
     pub y: &'a mut [f32],
 }
 
+impl Linear<'_> {
+    /// The first `rows` rows, and the others.
+    pub(super) fn split(&mut self, rows: usize) -> (Linear<'_>, Linear<'_>) {
+        let Linear { w, bias, y } = self;
+        let (first, rest) = y.split_at_mut(rows * w.rows());
+        let part = |y| Linear { w, bias: *bias, y };
+        (part(first), part(rest))
+    }
+}
+
 /// Several layers of the same `x`, `[m, k]`, which is brought into integers only once.
 ///
 /// # Panics

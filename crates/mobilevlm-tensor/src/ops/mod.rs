@@ -11,6 +11,7 @@ mod linear;
 mod norm;
 mod panels;
 mod rotary;
+mod tiles;
 mod words;
 
 pub use activation::{add, gelu, hard_sigmoid, hard_swish, quick_gelu, relu, silu_mul};

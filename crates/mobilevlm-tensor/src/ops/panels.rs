@@ -8,7 +8,7 @@ use crate::parallel::Parts;
 use crate::scratch::{FLOATS, with_scratch};
 use crate::{Compute, Format, Matrix};
 
-use super::words;
+use super::{tiles, words};
 
 /// Up to so many rows are multiplied with weights where they are stored.
 pub(super) const FEW_ROWS: usize = 8;
@@ -21,10 +21,10 @@ const FEW_BYTES: usize = 256 * 1024;
 const MANY_ROWS: usize = 320;
 
 /// Panels that a task of many rows takes at most, and of which it takes a multiple.
-const MANY_PANELS: std::ops::RangeInclusive<usize> = 2..=16;
+pub(super) const MANY_PANELS: std::ops::RangeInclusive<usize> = 2..=16;
 
 /// Tasks that each thread should find, so that one more or less makes little difference.
-const TASKS_PER_THREAD: usize = 8;
+pub(super) const TASKS_PER_THREAD: usize = 8;
 
 /// The layers `layers` of the rows `x`; with `accumulate`, added to what `y` holds.
 ///
@@ -53,6 +53,25 @@ pub(super) fn run(compute: &Compute, x: &[f32], layers: &mut [Linear], accumulat
         return;
     }
     let _running = compute.product_clock().product();
+    let Some(tiles) = compute.kernels().tiles() else {
+        return run_integers(compute, x, layers, accumulate);
+    };
+    let steps = compute.steps().min(m);
+    if steps == 0 {
+        tiles::run(compute, tiles, x, layers, accumulate);
+    } else if steps == m {
+        run_integers(compute, x, layers, accumulate);
+    } else {
+        let (x_steps, x_rest) = x.split_at(steps * k);
+        let (mut first, mut rest): (Vec<_>, Vec<_>) =
+            layers.iter_mut().map(|layer| layer.split(steps)).unzip();
+        run_integers(compute, x_steps, &mut first, accumulate);
+        tiles::run(compute, tiles, x_rest, &mut rest, accumulate);
+    }
+}
+
+/// Activations in integers.
+fn run_integers(compute: &Compute, x: &[f32], layers: &mut [Linear], accumulate: bool) {
     // Neighbours that take the same kind of activations share them.
     let words = |layer: &Linear| compute.kernels().words(layer.w.format()).is_some();
     for layers in layers.chunk_by_mut(|a, b| words(a) == words(b)) {
@@ -98,12 +117,19 @@ fn run_bytes(compute: &Compute, x: &[f32], layers: &mut [Linear], accumulate: bo
             tiles,
         };
         let strips = Parts::new(strips);
-        many(compute, [m, tile], layers, accumulate, &|task| {
-            // SAFETY: this thread's own part, since thread numbers differ.
-            let strip = unsafe { strips.part(task.thread * each, STRIP_NUMBERS) };
-            // SAFETY: `many` hands out parts that are one task's.
-            unsafe { kernels.many(task.format, &task.part, x, task.tiles, strip) };
-        });
+        many(
+            compute,
+            [m, tile],
+            TASKS_PER_THREAD,
+            layers,
+            accumulate,
+            &|task| {
+                // SAFETY: this thread's own part, since thread numbers differ.
+                let strip = unsafe { strips.part(task.thread * each, STRIP_NUMBERS) };
+                // SAFETY: `many` hands out parts that are one task's.
+                unsafe { kernels.many(task.format, &task.part, x, task.tiles, strip) };
+            },
+        );
     });
 }
 
@@ -189,7 +215,7 @@ fn quantise_tiles(
     strips: &mut [f32],
 ) {
     let (kernels, pool) = (compute.kernels(), compute.pool());
-    let (rows, together) = (kernels.tile().panel_rows, kernels.tile().panel_row);
+    let rows = kernels.tile().panel_rows;
     let (m, groups) = (x.len() / k, k / GROUP);
     let tiles = m.div_ceil(rows);
     let each = strips.len() / pool.threads();
@@ -212,16 +238,6 @@ fn quantise_tiles(
             let start = (tiles * first + tile * length) * rows / 4;
             // SAFETY: blocks follow each other, and in a block tiles do; each is written once.
             let out = unsafe { levels.part(start, rows * length / 4) };
-            // Tile registers take more of a row at once than four numbers.
-            if together > 4 {
-                for (group, out) in out.chunks_exact_mut(rows * together / 4).enumerate() {
-                    for (r, out) in out.chunks_exact_mut(together / 4).enumerate() {
-                        let at = (r * k + first + group * together) / 4;
-                        out.copy_from_slice(&quantised.levels[at..][..together / 4]);
-                    }
-                }
-                continue;
-            }
             for (quad, out) in out.chunks_exact_mut(rows).enumerate() {
                 for (r, out) in out.iter_mut().enumerate() {
                     *out = quantised.levels[(r * k + first) / 4 + quad];
@@ -296,21 +312,28 @@ pub(super) struct Task<'a> {
     pub(super) thread: usize,
 }
 
-/// Each task takes a rectangle of one layer's outputs, of `m` rows in tiles of `tile`.
+/// Tiles that a task of [`many`] takes at most.
+pub(super) fn most_tiles(m: usize, tile: usize) -> usize {
+    m.div_ceil(tile).div_ceil(m.div_ceil(MANY_ROWS))
+}
+
+/// Each task takes a rectangle of one layer's outputs, of `m` rows in tiles of `tile`. There are
+/// about `tasks_per_thread`, as far as tasks stay small enough for a second-level cache.
 pub(super) fn many(
     compute: &Compute,
     [m, tile]: [usize; 2],
+    tasks_per_thread: usize,
     layers: &mut [Linear],
     accumulate: bool,
     job: &(dyn Fn(Task) + Sync),
 ) {
     let pool = compute.pool();
-    let row_groups = m.div_ceil(MANY_ROWS);
     let all_tiles = m.div_ceil(tile);
-    let group = all_tiles.div_ceil(row_groups);
+    let group = most_tiles(m, tile);
+    let row_groups = all_tiles.div_ceil(group);
     for layers in layers.chunks_mut(MOST_LAYERS) {
         let all: usize = layers.iter().map(|layer| layer.w.rows()).sum();
-        let wanted = (pool.threads() * TASKS_PER_THREAD).div_ceil(row_groups);
+        let wanted = (pool.threads() * tasks_per_thread).div_ceil(row_groups);
         let (least, most) = MANY_PANELS.into_inner();
         let panels = all.div_ceil(ROWS).div_ceil(wanted);
         let each = panels.next_multiple_of(least).min(most) * ROWS;

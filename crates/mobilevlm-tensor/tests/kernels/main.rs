@@ -18,14 +18,20 @@ use mobilevlm_tensor::{Cell, Compute, Kernels, tables};
 
 use support::Differences;
 
+/// Products in integers, as those of decode steps are in every table.
+fn integers(compute: &Compute) -> Compute {
+    compute.with_steps(usize::MAX)
+}
+
 /// Checks one cell on a table; failures are collected in `differences`.
 fn check(cell: &Cell, compute: &Compute, differences: &mut Differences) {
     match (cell.operation, cell.format) {
         ("direct", Some(format)) => linear::few_rows(compute, format, differences),
         ("packed", Some(format)) => linear::many_rows(compute, format, differences),
-        ("few", Some(format)) => panels::few(compute, format, differences),
-        ("many", Some(format)) => panels::many(compute, format, differences),
-        ("quantise", None) => panels::quantise(compute, differences),
+        ("few", Some(format)) => panels::few(&integers(compute), format, differences),
+        ("many", Some(format)) => panels::many(&integers(compute), format, differences),
+        ("tiles", Some(format)) => panels::tiles(compute, format, differences),
+        ("quantise", None) => panels::quantise(&integers(compute), differences),
         ("pack_rows", None) => linear::packing(compute, differences),
         ("attention", None) => attention::check(compute, differences),
         ("attention_i16" | "pack_keys_i16" | "pack_values_i16", None) => {

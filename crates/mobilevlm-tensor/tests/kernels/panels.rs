@@ -19,6 +19,90 @@ pub(crate) fn many(compute: &Compute, format: Format, differences: &mut Differen
     all_sizes(compute, format, &MANY, differences);
 }
 
+/// Rows of a prompt: below, at and around whole tiles, and beyond one task.
+const PROMPTS: [usize; 7] = [1, 2, 15, 16, 33, 205, 350];
+
+/// Products in bfloat16 against those of the numbers rounded so.
+pub(crate) fn tiles(compute: &Compute, format: Format, differences: &mut Differences) {
+    // Around the 512 numbers whose weights are taken apart at once.
+    let widths = [1, 3].map(|blocks| blocks * 256);
+    let narrow = [32, 544].into_iter().filter(|_| format.block() == 32);
+    for k in narrow.chain(widths) {
+        for &n in &OUTPUTS {
+            for (case, &m) in PROMPTS.iter().enumerate() {
+                if m * n * k <= 500_000 || case % 3 == n % 3 {
+                    one_product_of_tiles(compute, format, [m, n, k], differences);
+                }
+            }
+        }
+    }
+}
+
+/// The nearest number that bfloat16 has, half away from zero.
+fn bf16(x: f32) -> f32 {
+    f32::from_bits((x.to_bits() + 0x8000) & 0xffff_0000)
+}
+
+fn one_product_of_tiles(
+    compute: &Compute,
+    format: Format,
+    [m, n, k]: [usize; 3],
+    differences: &mut Differences,
+) {
+    let (x, bias, before) = (numbers(m * k, 1), numbers(n, 2), numbers(m * n, 4));
+    let stored = format.encode(&numbers(n * k, 3)).into();
+    let weight = Matrix::new(format, n, k, stored).expect("whole blocks");
+    let mut decoded = vec![0.0; n * k];
+    for (row, out) in decoded.chunks_exact_mut(k).enumerate() {
+        weight.row(row, out);
+    }
+    let weight = weight.interleave();
+    let mut y = before.clone();
+    let starts = match (m + n) % 3 {
+        0 => {
+            ops::linear(compute, &x, &weight, None, &mut y);
+            [0.0, 0.0]
+        }
+        1 => {
+            ops::linear(compute, &x, &weight, Some(&bias), &mut y);
+            [1.0, 0.0]
+        }
+        _ => {
+            ops::linear_add(compute, &x, &weight, Some(&bias), &mut y);
+            [1.0, 1.0]
+        }
+    };
+    let x: Vec<f32> = x.into_iter().map(bf16).collect();
+    for j in 0..n {
+        let w = &decoded[j * k..(j + 1) * k];
+        // Levels and minima are not rounded in the order of the definition, so a number right
+        // between two of bfloat16 may become either.
+        let weights: Vec<(f64, f64)> = (w.chunks(16))
+            .flat_map(|w| {
+                let reach = 4e-6 * w.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+                w.iter().map(move |&w| {
+                    let [low, high] = [w - reach, w + reach].map(|w| f64::from(bf16(w)));
+                    (f64::from(bf16(w)), (high - low).abs())
+                })
+            })
+            .collect();
+        for i in 0..m {
+            let start = starts[0] * f64::from(bias[j]) + starts[1] * f64::from(before[i * n + j]);
+            let (mut sum, mut size, mut either) = (start, start.abs(), 0.0);
+            for (x, (w, other)) in x[i * k..(i + 1) * k].iter().zip(&weights) {
+                let x = f64::from(*x);
+                sum += x * w;
+                size += (x * w).abs();
+                either += (x * other).abs();
+            }
+            let bound = (k / 2 + 8) as f64 * ROUNDING * size + either;
+            differences.compare(y[i * n + j], sum, bound, || {
+                format!("[{m}, {k}] · [{n}, {k}]ᵀ at ({i}, {j})")
+            });
+        }
+    }
+}
+
 /// Quantising loses at most half a level, of which the largest of 32 numbers has 127.
 pub(crate) fn quantise(compute: &Compute, differences: &mut Differences) {
     // The identity gives back what the activations became.

@@ -101,7 +101,7 @@ fn steps(model: &Model, read: &Cache, sequences: usize, probe: &ReadProbe) -> (T
             if cache.len() == most {
                 cache.truncate(read.len());
             }
-            pass.begin(sequence);
+            pass.begin_step(sequence);
             pass.push_token(language, ((step + sequence) % language.vocab()) as u32);
             pass.want_last();
         }

@@ -1,71 +1,105 @@
 //! Whether the processor's tile registers compute what the emulated ones do.
 
 use super::emulation::Emulation;
-use super::tiles::{ROW_BYTES, ROWS, SUMS, Shapes, Sources, TOGETHER, Unit, steps};
-use crate::kernels::generic::quantise::TILE_ROW;
+use super::tiles::{Operands, ROW_NUMBERS, ROWS, SIDE, SUMS, Shapes, Unit};
 
-/// Whether the registers of `T` give the sums of the emulated ones, for each length of sub-blocks,
-/// with every byte that a weight can have and levels of both signs.
+/// Whether the registers of `T` give the sums of the emulated ones, with registers full and in
+/// part, and the same peak. The numbers are whole and so small that every sum is exact, in whatever
+/// order it is taken.
 ///
 /// # Safety
 /// The promise of [`Unit::configure`].
 pub(super) unsafe fn agree<T: Unit>() -> bool {
-    [16, 32].into_iter().all(|numbers| {
-        let case = Case::new(numbers);
+    let cases = [(16, false), (16, true), (15, true), (1, false)];
+    let products = cases.into_iter().all(|(rows, accumulate)| {
+        let case = Case::new(rows, accumulate);
         // SAFETY: the caller's promise; emulated registers need nothing.
         unsafe { case.run::<T>() == case.run::<Emulation>() }
-    })
+    });
+    // SAFETY: as above.
+    let peaks = unsafe {
+        let shapes = Shapes::new(ROWS);
+        [
+            T::configure(&shapes).peak(3),
+            Emulation::configure(&shapes).peak(3),
+        ]
+    };
+    products && peaks[0] == peaks[1]
 }
 
-/// Sub-blocks to multiply.
+/// Times 32 numbers of a [`Case`].
+const STEPS: usize = 3;
+
+/// Rows to multiply.
 pub(super) struct Case {
-    numbers: usize,
-    /// Groups of 32 numbers, `[16 rows][32]` each: four, of which sub-blocks of 16 fill two.
-    x: Vec<i8>,
-    /// `[TOGETHER][numbers / 4][64]`
-    w: Vec<u8>,
+    rows: usize,
+    accumulate: bool,
+    /// As [`Operands::x`].
+    x: Vec<u16>,
+    /// As [`Operands::w`].
+    w: Vec<u16>,
+}
+
+/// A whole number of at most eight bits in bfloat16.
+fn bf16(x: i32) -> u16 {
+    ((x as f32).to_bits() >> 16) as u16
 }
 
 impl Case {
-    pub(super) fn new(numbers: usize) -> Case {
-        // Odd factors, so that all bytes occur and no two rows are alike.
-        let x = (0..TOGETHER * ROWS * TILE_ROW).map(|at| ((at * 37 + at / 251) % 255) as i32 - 127);
-        let w = (0..TOGETHER * numbers / 4 * ROW_BYTES).map(|at| (at * 89 + at / 256) as u8);
+    pub(super) fn new(rows: usize, accumulate: bool) -> Case {
+        // Odd factors, so that no two rows are alike.
+        let x =
+            (0..STEPS * SIDE * rows * ROW_NUMBERS).map(|at| ((at * 37 + at / 251) % 255) as i32);
+        let w =
+            (0..STEPS * SIDE * ROWS * ROW_NUMBERS).map(|at| ((at * 89 + at / 256) % 253) as i32);
         Case {
-            numbers,
-            x: x.map(|level| level as i8).collect(),
-            w: w.collect(),
+            rows,
+            accumulate,
+            x: x.map(|x| bf16(x - 127)).collect(),
+            w: w.map(|w| bf16(w - 126)).collect(),
         }
     }
 
     /// # Safety
     /// The promise of [`Unit::configure`].
-    pub(super) unsafe fn run<T: Unit>(&self) -> Vec<i32> {
-        let [odd, even] = steps(self.numbers);
-        let mut sums = vec![0; TOGETHER * SUMS];
-        let from = Sources {
+    pub(super) unsafe fn run<T: Unit>(&self) -> Vec<f32> {
+        let mut sums: Vec<f32> = (0..SIDE * SIDE * SUMS).map(|at| at as f32).collect();
+        let operands = Operands {
             x: self.x.as_ptr(),
-            odd,
-            even,
             w: self.w.as_ptr(),
-            step: self.numbers * ROWS,
+            sums: sums.as_mut_ptr(),
+            steps: STEPS,
+            rows: self.rows,
+            accumulate: self.accumulate,
         };
-        // SAFETY: by the caller's promise, and the vectors are as long as the sub-blocks.
-        unsafe { T::configure(&Shapes::new(self.numbers)).products(&from, sums.as_mut_ptr()) };
+        // SAFETY: by the caller's promise, and the vectors are as long as the operands say.
+        unsafe { T::configure(&Shapes::new(self.rows)).products(&operands) };
         sums
     }
 
-    /// Number `k` of sub-block `block` of row `i`.
+    /// Where the sum of row `i` of `x` and weight row `j` is.
     #[cfg(test)]
-    pub(super) fn x(&self, block: usize, i: usize, k: usize) -> i32 {
-        let number = block * self.numbers + k;
-        i32::from(self.x[(number / TILE_ROW * ROWS + i) * TILE_ROW + number % TILE_ROW])
+    pub(super) fn sum(&self, i: usize, j: usize) -> usize {
+        let register = i / self.rows * SIDE + j / ROWS;
+        register * SUMS + i % self.rows * ROWS + j % ROWS
     }
 
-    /// Number `k` of sub-block `block` of weight row `j`.
+    /// What it should be.
     #[cfg(test)]
-    pub(super) fn w(&self, block: usize, j: usize, k: usize) -> i32 {
-        let quad = (block * self.numbers + k) / 4;
-        i32::from(self.w[quad * ROW_BYTES + 4 * j + k % 4])
+    pub(super) fn expected(&self, i: usize, j: usize) -> f32 {
+        let number = |bits: u16| f32::from_bits(u32::from(bits) << 16);
+        let (rows, mut sum) = (self.rows, 0.0);
+        for k in 0..STEPS * ROW_NUMBERS {
+            let (step, k) = (k / ROW_NUMBERS, k % ROW_NUMBERS);
+            let x = ((step * SIDE + i / rows) * rows + i % rows) * ROW_NUMBERS + k;
+            let row = (step * SIDE + j / ROWS) * ROWS + k / 2;
+            let w = row * ROW_NUMBERS + 2 * (j % ROWS) + k % 2;
+            sum += number(self.x[x]) * number(self.w[w]);
+        }
+        sum + if self.accumulate {
+            self.sum(i, j) as f32
+        } else {
+            0.0
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::tiles::Hardware;
 /// Bits of EDX of leaf 7.
 const AMX_TILE: u32 = 1 << 24;
 const AMX_INT8: u32 = 1 << 25;
+const AMX_BF16: u32 = 1 << 22;
 
 /// States in XCR0: the configuration of tiles, and their data.
 const STATES: u64 = 1 << 17 | 1 << 18;
@@ -23,6 +24,12 @@ pub(super) fn tile() -> bool {
 pub(super) fn int8() -> bool {
     static PRESENT: OnceLock<bool> = OnceLock::new();
     *PRESENT.get_or_init(|| leaf_7() & AMX_INT8 != 0)
+}
+
+/// Products of bfloat16 numbers in them.
+pub(super) fn bf16() -> bool {
+    static PRESENT: OnceLock<bool> = OnceLock::new();
+    *PRESENT.get_or_init(|| leaf_7() & AMX_BF16 != 0)
 }
 
 /// EDX of leaf 7, where there is one.
@@ -88,6 +95,6 @@ pub(super) fn checked() -> bool {
     *CHECKED.get_or_init(|| {
         // SAFETY: the registers exist, the system saves them and has given its permission; whoever
         // uses them gives them back before anything else runs on its thread.
-        !(tile() && int8() && permitted()) || unsafe { agree::<Hardware>() }
+        !(tile() && int8() && bf16() && permitted()) || unsafe { agree::<Hardware>() }
     })
 }

@@ -5,20 +5,21 @@
 
 use std::arch::asm;
 
-use crate::kernels::generic::quantise::TILE_ROW;
-
-/// Rows of a tile register, and rows of `x` that are multiplied at once.
-pub(super) const ROWS: usize = 16;
+/// Rows of a tile register.
+pub(crate) const ROWS: usize = 16;
 
 /// Bytes of a row of a tile register.
-pub(super) const ROW_BYTES: usize = 64;
+pub(crate) const ROW_BYTES: usize = 64;
+
+/// Numbers of 16 bits in a row of a tile register.
+pub(crate) const ROW_NUMBERS: usize = ROW_BYTES / 2;
 
 /// 32-bit sums in a tile register.
-pub(super) const SUMS: usize = ROWS * ROW_BYTES / 4;
+pub(crate) const SUMS: usize = ROWS * ROW_BYTES / 4;
 
-/// Sub-blocks that are multiplied at once, each into a tile register of its own: a product takes
-/// three times as long as the next one has to wait.
-pub(super) const TOGETHER: usize = 4;
+/// Tile registers of `x`, and of weights, that are multiplied with each other: four products, each
+/// into a register of its own, take longer than one has to wait for the next.
+pub(crate) const SIDE: usize = 2;
 
 /// Sums that the loop for the peak keeps.
 pub(super) const PEAK_SUMS: usize = 6;
@@ -36,56 +37,38 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
-    /// For products of `numbers` numbers: registers 0 to 3 hold sums, `[16 rows of x][16 weight
-    /// rows]`, 4 and 5 rows of `x`, `[16][numbers]`, 6 and 7 quads of weights, `[numbers / 4][64]`.
-    pub(super) const fn new(numbers: usize) -> Shapes {
-        assert!(numbers.is_multiple_of(4) && numbers <= ROW_BYTES);
-        let (mut row_bytes, mut rows) = ([0; 16], [0; 16]);
-        let mut register = 0;
-        while register < 8 {
-            row_bytes[register] = match register {
-                4 | 5 => numbers as u16,
-                _ => ROW_BYTES as u16,
-            };
-            rows[register] = match register {
-                6 | 7 => (numbers / 4) as u8,
-                _ => ROWS as u8,
-            };
-            register += 1;
-        }
+    /// For products of `rows` rows of `x`: registers 0 to 3 hold sums, `[rows][16 weight rows]`, 4
+    /// and 5 rows of `x`, `[rows][32]`, 6 and 7 pairs of weights, `[16][16 weight rows][2]`.
+    pub(super) fn new(rows: usize) -> Shapes {
+        assert!((1..=ROWS).contains(&rows));
+        let (mut row_bytes, mut all_rows) = ([0; 16], [0; 16]);
+        row_bytes[..8].fill(ROW_BYTES as u16);
+        all_rows[..6].fill(rows as u8);
+        all_rows[6..8].fill(ROWS as u8);
         Shapes {
             palette: 1,
             start_row: 0,
             reserved: [0; 14],
             row_bytes,
-            rows,
+            rows: all_rows,
         }
     }
 }
 
-/// Where [`TOGETHER`] sub-blocks lie.
-pub(super) struct Sources {
-    /// Levels of sixteen rows of `x`, [`TILE_ROW`] bytes from row to row: the first sub-block.
-    pub(super) x: *const i8,
-    /// Bytes from the first sub-block of `x` to the second, and from the third to the fourth.
-    pub(super) odd: usize,
-    /// Bytes from the second sub-block of `x` to the third.
-    pub(super) even: usize,
-    /// Quads of weights, of the first sub-block.
-    pub(super) w: *const u8,
-    /// Bytes from one sub-block of weights to the next.
-    pub(super) step: usize,
-}
-
-/// Bytes from one sub-block of `numbers` to the next in the levels of a tile, `[groups][16][32]`:
-/// those of [`Sources::odd`] and [`Sources::even`].
-pub(super) const fn steps(numbers: usize) -> [usize; 2] {
-    let group = ROWS * TILE_ROW;
-    if numbers == TILE_ROW {
-        [group, group]
-    } else {
-        [numbers, group - numbers]
-    }
+/// Where the operands of [`Unit::products`] lie.
+pub(super) struct Operands {
+    /// bfloat16 `[steps][SIDE][rows][32]`.
+    pub(super) x: *const u16,
+    /// bfloat16 `[steps][SIDE][16][16 weight rows][2]`.
+    pub(super) w: *const u16,
+    /// `f32` `[SIDE of x][SIDE of w][16][16 weight rows]`.
+    pub(super) sums: *mut f32,
+    /// Times 32 numbers of each row.
+    pub(super) steps: usize,
+    /// Rows of `x` in a register.
+    pub(super) rows: usize,
+    /// Whether the products are added to what `sums` hold.
+    pub(super) accumulate: bool,
 }
 
 /// Tile registers with shapes, the processor's or emulated ones.
@@ -97,15 +80,14 @@ pub(super) trait Unit {
     /// other value of it.
     unsafe fn configure(shapes: &Shapes) -> Self;
 
-    /// The sums of products of each sub-block, for every row of `x` and weight row, to
-    /// `[TOGETHER][16 rows of x][16 weight rows]`. Exact: levels of `x` are signed, weights not.
+    /// The sums of products of bfloat16 numbers, for every row of `x` and weight row.
     ///
     /// # Safety
-    /// The sub-blocks of the shapes' length are readable, `sums` writable.
-    unsafe fn products(&mut self, from: &Sources, sums: *mut i32);
+    /// The rows are those of the shapes, the operands are readable, the sums writable.
+    unsafe fn products(&mut self, operands: &Operands);
 
-    /// For shapes of 64 numbers: `rounds` times [`PEAK_SUMS`] independent products of ones, summed.
-    /// Returns the sum of the first numbers of all of them.
+    /// For shapes of 16 rows: `rounds` times [`PEAK_SUMS`] independent products of 8-bit ones,
+    /// summed. Returns the sum of the first numbers of all of them.
     fn peak(&mut self, rounds: usize) -> i32;
 }
 
@@ -128,44 +110,54 @@ impl Unit for Hardware {
     }
 
     #[inline(always)]
-    unsafe fn products(&mut self, from: &Sources, sums: *mut i32) {
+    unsafe fn products(&mut self, operands: &Operands) {
+        let x_bytes = operands.rows * ROW_BYTES;
         // SAFETY: the value proves the instructions; memory by the caller's promise.
         unsafe {
             asm!(
+                "test {accumulate}, {accumulate}",
+                "jnz 2f",
                 "tilezero tmm0",
                 "tilezero tmm1",
                 "tilezero tmm2",
                 "tilezero tmm3",
-                "tileloadd tmm4, [{x} + 1*{x_row}]",
+                "jmp 3f",
+                "2:",
+                "tileloadd tmm0, [{sums} + 1*{row}]",
+                "tileloadd tmm1, [{sums} + 1*{row} + 1024]",
+                "tileloadd tmm2, [{sums} + 1*{row} + 2048]",
+                "tileloadd tmm3, [{sums} + 1*{row} + 3072]",
+                "3:",
+                "test {steps}, {steps}",
+                "jz 5f",
+                "4:",
+                // Rows of `x` are used once before many others are: the hint keeps them from
+                // driving the weights out of the first-level cache, for a quarter more speed.
                 "tileloadd tmm6, [{w} + 1*{row}]",
-                "tdpbsud tmm0, tmm4, tmm6",
-                "add {x}, {odd}",
-                "add {w}, {step}",
-                "tileloadd tmm5, [{x} + 1*{x_row}]",
-                "tileloadd tmm7, [{w} + 1*{row}]",
-                "tdpbsud tmm1, tmm5, tmm7",
-                "add {x}, {even}",
-                "add {w}, {step}",
-                "tileloadd tmm4, [{x} + 1*{x_row}]",
-                "tileloadd tmm6, [{w} + 1*{row}]",
-                "tdpbsud tmm2, tmm4, tmm6",
-                "add {x}, {odd}",
-                "add {w}, {step}",
-                "tileloadd tmm5, [{x} + 1*{x_row}]",
-                "tileloadd tmm7, [{w} + 1*{row}]",
-                "tdpbsud tmm3, tmm5, tmm7",
+                "tileloaddt1 tmm4, [{x} + 1*{row}]",
+                "add {x}, {x_bytes}",
+                "tileloadd tmm7, [{w} + 1*{row} + 1024]",
+                "tileloaddt1 tmm5, [{x} + 1*{row}]",
+                "add {x}, {x_bytes}",
+                "add {w}, 2048",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "dec {steps}",
+                "jnz 4b",
+                "5:",
                 "tilestored [{sums} + 1*{row}], tmm0",
                 "tilestored [{sums} + 1*{row} + 1024], tmm1",
                 "tilestored [{sums} + 1*{row} + 2048], tmm2",
                 "tilestored [{sums} + 1*{row} + 3072], tmm3",
-                x = inout(reg) from.x => _,
-                odd = in(reg) from.odd,
-                even = in(reg) from.even,
-                w = inout(reg) from.w => _,
-                step = in(reg) from.step,
-                x_row = in(reg) TILE_ROW,
+                x = inout(reg) operands.x => _,
+                x_bytes = in(reg) x_bytes,
+                w = inout(reg) operands.w => _,
                 row = in(reg) ROW_BYTES,
-                sums = in(reg) sums,
+                sums = in(reg) operands.sums,
+                steps = inout(reg) operands.steps => _,
+                accumulate = in(reg) usize::from(operands.accumulate),
                 options(nostack),
             );
         }

@@ -142,9 +142,9 @@ mod tests {
             // SAFETY: `kernels` is the table of this name, so the machine has its features.
             #[cfg(target_arch = "x86_64")]
             "avx2" => first_lane(unsafe { crate::kernels::avx2::Avx2::new() }, x),
-            // SAFETY: the same.
+            // SAFETY: the same. `amx` has the vectors of `avx512`.
             #[cfg(target_arch = "x86_64")]
-            "avx512" => first_lane(unsafe { crate::kernels::avx512::Avx512::new() }, x),
+            "avx512" | "amx" => first_lane(unsafe { crate::kernels::avx512::Avx512::new() }, x),
             // SAFETY: the same.
             #[cfg(target_arch = "aarch64")]
             "neon" => first_lane(unsafe { crate::kernels::neon::Neon::new() }, x),

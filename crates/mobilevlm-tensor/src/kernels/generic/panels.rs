@@ -254,7 +254,7 @@ const AHEAD: usize = 8192;
 
 /// Adds a sub-block to an output: the one place where its rounding is decided.
 #[inline(always)]
-pub(crate) fn scaled<S: Dot, W: Weights>(
+fn scaled<S: Dot, W: Weights>(
     s: S,
     out: S::Vector,
     sum: S::Ints,
@@ -344,7 +344,7 @@ struct Block {
 /// # Safety
 /// The numbers exist; `levels` and `scales` have room for a block of `P` panels; `index < P`.
 #[inline(always)]
-pub(crate) unsafe fn lay_out<S: Dot, W: Weights, const P: usize>(
+unsafe fn lay_out<S: Dot, W: Weights, const P: usize>(
     s: S,
     panel: &[u8],
     first: usize,

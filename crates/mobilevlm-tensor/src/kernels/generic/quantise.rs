@@ -78,8 +78,7 @@ pub(crate) fn quantise<S: Dot>(s: S, x: &[f32], row: &mut Row) {
 /// not exist being zeros.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles<'a> {
-    /// For each block of [`BLOCK`] numbers, for each tile, `[quads][R][4]`; `[groups][R][32]` for
-    /// tables that take [`TILE_ROW`] numbers of a row at once.
+    /// For each block of [`BLOCK`] numbers, for each tile, `[quads][R][4]`.
     pub(crate) levels: &'a [i8],
     /// For each tile, `[k / 32][FIELDS][R]`: scale; the sum of the numbers, of the first 16, of the
     /// last 16; the negative sums of the levels likewise, an `i32` in the place of a number.
@@ -94,10 +93,3 @@ pub(crate) const FIELDS: usize = 7;
 /// Numbers of a row whose levels lie together in [`Tiles`]. With two panels of weights 16 KiB, half
 /// of a first-level cache of 32 KiB.
 pub(crate) const BLOCK: usize = 512;
-
-/// Numbers of a row that lie together for tile registers: one group.
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    allow(dead_code, reason = "for tile registers")
-)]
-pub(crate) const TILE_ROW: usize = GROUP;
