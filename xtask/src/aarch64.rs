@@ -38,8 +38,8 @@ const PACKAGES: [(&str, &str); 3] = [
     ),
 ];
 
-/// The emulated processors: one with every extension, one without the dot product.
-const PROCESSORS: [&str; 2] = ["max", "cortex-a53"];
+/// The emulated processors: one with every extension, one with the dot product only, one without.
+const PROCESSORS: [&str; 3] = ["max", "cortex-a76", "cortex-a53"];
 
 /// What is tested: arguments of `cargo test`.
 ///
@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Done {
             steps::run(&mut emulated_test(&folder, &compiler, processor, arguments))?;
         }
     }
-    say(&format!("passed on {}", PROCESSORS.join(" and ")));
+    say(&format!("passed on {}", PROCESSORS.join(", ")));
     Ok(())
 }
 

@@ -136,7 +136,7 @@ mod tests {
         let message = Kernels::by_name("sse9").unwrap_err().to_string();
         assert_eq!(
             message,
-            "no kernel table is named \"sse9\"; the tables are: amx, avx512, avx2, neon, portable"
+            "no kernel table is named \"sse9\"; the tables are: amx, avx512, avx2, neon_i8mm, neon_dot, neon, portable"
         );
         let foreign = if cfg!(target_arch = "aarch64") {
             "avx2"

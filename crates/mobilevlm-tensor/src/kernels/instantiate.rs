@@ -113,6 +113,7 @@ macro_rules! kernel_table {
                     attention_rows: $attention_rows,
                     integer_attention: $integer_attention,
                     panel_rows: $many,
+                    panel_row: 4,
                     peak_operations: 2 * $peak * <$simd as Simd>::LANES,
                     int8_operations: 2 * $peak * <$simd as peak::Int8>::PRODUCTS,
                 },

@@ -8,6 +8,8 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("amx", "x86_64"),
     ("avx512", "x86_64"),
     ("avx2", "x86_64"),
+    ("neon_i8mm", "aarch64"),
+    ("neon_dot", "aarch64"),
     ("neon", "aarch64"),
     ("portable", "any"),
 ];
@@ -20,6 +22,10 @@ pub(super) static COMPILED: &[&Kernels] = &[
     &super::avx512::TABLE,
     #[cfg(target_arch = "x86_64")]
     &super::avx2::TABLE,
+    #[cfg(target_arch = "aarch64")]
+    &super::neon_i8mm::TABLE,
+    #[cfg(target_arch = "aarch64")]
+    &super::neon_dot::TABLE,
     #[cfg(target_arch = "aarch64")]
     &super::neon::TABLE,
     &portable::TABLE,
@@ -193,6 +199,12 @@ mod tests {
                     ("portable", _) => Origin::Portable,
                     // All but the products in tile registers is that of `avx512`.
                     ("amx", operation) if operation != "tiles" => Origin::Shared,
+                    // All but the products of many rows is that of `neon_dot`.
+                    ("neon_i8mm", operation) if operation != "many" => Origin::Shared,
+                    // All but the products of integers is that of `neon`.
+                    ("neon_dot", operation) if !["few", "many"].contains(&operation) => {
+                        Origin::Shared
+                    }
                     _ => Origin::Own,
                 };
                 assert_eq!(

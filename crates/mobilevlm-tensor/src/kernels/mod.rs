@@ -22,6 +22,12 @@ pub(crate) mod generic;
 mod list;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dot;
+#[cfg(target_arch = "aarch64")]
+mod neon_i8mm;
+#[cfg(target_arch = "aarch64")]
+mod neon_many;
 mod portable;
 mod simd;
 mod simd_i16;
@@ -133,6 +139,10 @@ pub(crate) struct Words {
 
 /// Rows of activations in words, `x` is about `scale · level`.
 #[derive(Clone, Copy)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "no other table takes words")
+)]
 pub(crate) struct WordLevels<'a> {
     /// In rows: `[m, k]`. In tiles: for each block, for each tile, `[pairs][rows][2]`.
     pub(crate) levels: &'a [i16],
@@ -199,6 +209,10 @@ type PanelTiles = unsafe fn(&Panels, TileRows, Range<usize>, strip: &mut [f32]);
 /// Rows of activations in bfloat16, as tile registers take them. A tile is [`TileRows::PARTS`]
 /// times `rows` rows; rows that do not exist are zeros.
 #[derive(Clone, Copy)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "no other table has tiles")
+)]
 pub(crate) struct TileRows<'a> {
     /// For each block of [`TileProducts::block`] numbers, for each tile,
     /// `[groups][PARTS][rows][32]`.
@@ -275,6 +289,8 @@ pub(crate) struct Tile {
     pub(crate) rows: usize,
     /// Rows of `x` in a tile of a product with panels.
     pub(crate) panel_rows: usize,
+    /// Numbers of a row of `x` that lie together there: 4 or 8.
+    pub(crate) panel_row: usize,
     /// Rows that attention computes at once.
     pub(crate) attention_rows: usize,
     /// Whether attention in 16-bit integers is faster than in `f32`.
@@ -286,7 +302,8 @@ pub(crate) struct Tile {
 }
 
 impl Kernels {
-    /// The name of the table: `portable`, `avx2`, `avx512`, `amx`, `neon`.
+    /// The name of the table: `portable`, `avx2`, `avx512`, `amx`, `neon`, `neon_dot`,
+    /// `neon_i8mm`.
     pub fn name(&self) -> &'static str {
         self.name
     }

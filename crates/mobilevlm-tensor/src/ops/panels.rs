@@ -215,7 +215,7 @@ fn quantise_tiles(
     strips: &mut [f32],
 ) {
     let (kernels, pool) = (compute.kernels(), compute.pool());
-    let rows = kernels.tile().panel_rows;
+    let (rows, together) = (kernels.tile().panel_rows, kernels.tile().panel_row);
     let (m, groups) = (x.len() / k, k / GROUP);
     let tiles = m.div_ceil(rows);
     let each = strips.len() / pool.threads();
@@ -238,6 +238,16 @@ fn quantise_tiles(
             let start = (tiles * first + tile * length) * rows / 4;
             // SAFETY: blocks follow each other, and in a block tiles do; each is written once.
             let out = unsafe { levels.part(start, rows * length / 4) };
+            // A matrix instruction takes more of a row at once than four numbers.
+            if together > 4 {
+                for (part, out) in out.chunks_exact_mut(rows * together / 4).enumerate() {
+                    for (r, out) in out.chunks_exact_mut(together / 4).enumerate() {
+                        let at = (r * k + first + part * together) / 4;
+                        out.copy_from_slice(&quantised.levels[at..][..together / 4]);
+                    }
+                }
+                continue;
+            }
             for (quad, out) in out.chunks_exact_mut(rows).enumerate() {
                 for (r, out) in out.iter_mut().enumerate() {
                     *out = quantised.levels[(r * k + first) / 4 + quad];

@@ -147,7 +147,9 @@ mod tests {
             "avx512" | "amx" => first_lane(unsafe { crate::kernels::avx512::Avx512::new() }, x),
             // SAFETY: the same.
             #[cfg(target_arch = "aarch64")]
-            "neon" => first_lane(unsafe { crate::kernels::neon::Neon::new() }, x),
+            "neon" | "neon_dot" | "neon_i8mm" => {
+                first_lane(unsafe { <crate::kernels::neon::Neon>::new() }, x)
+            }
             other => panic!("no test of the exponential for table {other}"),
         }
     }

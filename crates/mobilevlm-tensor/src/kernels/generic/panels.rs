@@ -252,19 +252,32 @@ unsafe fn few_tile<S: Dot, W: Weights, const R: usize>(
 /// How far ahead panels are asked for.
 const AHEAD: usize = 8192;
 
-/// Adds a sub-block to an output: the one place where its rounding is decided.
+/// Adds a sub-block to an output.
 #[inline(always)]
-fn scaled<S: Dot, W: Weights>(
+pub(crate) fn scaled<S: Dot, W: Weights>(
     s: S,
     out: S::Vector,
     sum: S::Ints,
     [scale, minimum]: [S::Vector; 2],
-    [x_scale, x_sum]: [f32; 2],
+    x: [f32; 2],
 ) -> S::Vector {
-    let scale = s.mul(scale, s.splat(x_scale));
+    let x = [s.splat(x[0]), s.splat(x[1])];
+    scaled_lanes::<S, W>(s, out, sum, [scale, minimum], x)
+}
+
+/// As [`scaled`], with what belongs to `x` in lanes: the one place where rounding is decided.
+#[inline(always)]
+pub(crate) fn scaled_lanes<S: Dot, W: Weights>(
+    s: S,
+    out: S::Vector,
+    sum: S::Ints,
+    [scale, minimum]: [S::Vector; 2],
+    [x_scale, x_sum]: [S::Vector; 2],
+) -> S::Vector {
+    let scale = s.mul(scale, x_scale);
     let out = s.mul_add(s.to_f32(sum), scale, out);
     if W::LAYOUT.minimum {
-        s.mul_add(minimum, s.splat(x_sum), out)
+        s.mul_add(minimum, x_sum, out)
     } else {
         out
     }
@@ -344,7 +357,7 @@ struct Block {
 /// # Safety
 /// The numbers exist; `levels` and `scales` have room for a block of `P` panels; `index < P`.
 #[inline(always)]
-unsafe fn lay_out<S: Dot, W: Weights, const P: usize>(
+pub(crate) unsafe fn lay_out<S: Dot, W: Weights, const P: usize>(
     s: S,
     panel: &[u8],
     first: usize,

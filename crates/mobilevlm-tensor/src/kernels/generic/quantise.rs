@@ -78,7 +78,8 @@ pub(crate) fn quantise<S: Dot>(s: S, x: &[f32], row: &mut Row) {
 /// not exist being zeros.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles<'a> {
-    /// For each block of [`BLOCK`] numbers, for each tile, `[quads][R][4]`.
+    /// For each block of [`BLOCK`] numbers, for each tile, `[quads][R][4]`; `[eights][R][8]` for
+    /// tables that take eight numbers of a row at once.
     pub(crate) levels: &'a [i8],
     /// For each tile, `[k / 32][FIELDS][R]`: scale; the sum of the numbers, of the first 16, of the
     /// last 16; the negative sums of the levels likewise, an `i32` in the place of a number.
