@@ -248,7 +248,7 @@ kernel_table! {
     attention: [6, 2, 2],
     // One core of a Zen 4, 577 rows of 16 heads of 64, packing included: 11.7 ms, 17.1 ms in `f32`.
     integer_attention: true,
-    panels: [2, 3, 1],
+    panels: [3, 3, 1],
     words: Some(crate::kernels::avx2_words::TABLE),
     peak: 12,
 }

@@ -231,7 +231,7 @@ kernel_table! {
     attention: [6, 4, 1],
     // One core of a Zen 4, 577 rows of 16 heads of 64, packing included: 9.3 ms, 15.0 ms in `f32`.
     integer_attention: true,
-    panels: [4, 6, 2],
+    panels: [8, 6, 2],
     words: None,
     peak: 16,
 }

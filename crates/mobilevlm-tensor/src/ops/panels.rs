@@ -13,8 +13,8 @@ use super::{tiles, words};
 /// Up to so many rows are multiplied with weights where they are stored.
 pub(super) const FEW_ROWS: usize = 8;
 
-/// Weight bytes that a task of few rows reads.
-const FEW_BYTES: usize = 256 * 1024;
+/// Weight bytes that a task of few rows reads at least.
+const FEW_BYTES: usize = 64 * 1024;
 
 /// Rows of `x` that a task of many rows takes at most: 512 levels of 320 rows are 160 KiB, which
 /// stay in a second-level cache beside the weights, and weights are laid out once for all of them.
@@ -287,7 +287,7 @@ fn find(counts: &[usize], mut task: usize) -> (usize, usize) {
 /// The most layers that are computed together.
 const MOST_LAYERS: usize = 4;
 
-/// Each task takes some panels of one layer and all rows.
+/// Each task takes some neighbouring panels and all rows.
 pub(super) fn few(
     compute: &Compute,
     m: usize,
@@ -296,20 +296,60 @@ pub(super) fn few(
     job: &(dyn Fn(Format, &Panels) + Sync),
 ) {
     for layers in layers.chunks_mut(MOST_LAYERS) {
-        let mut counts = [0; MOST_LAYERS];
-        let panels = |w: &Matrix| (FEW_BYTES / (ROWS * w.row_bytes()).max(1)).max(1);
-        for (count, layer) in counts.iter_mut().zip(&*layers) {
-            *count = layer.w.rows().div_ceil(ROWS).div_ceil(panels(layer.w));
-        }
+        let panels = |layer: &Linear| layer.w.rows().div_ceil(ROWS);
+        let total: usize = layers.iter().map(panels).sum();
+        let bytes = |layer: &Linear| panels(layer) * ROWS * layer.w.row_bytes();
+        let all_bytes: usize = layers.iter().map(bytes).sum();
+        let least = (total * FEW_BYTES).checked_div(all_bytes).unwrap_or(1);
+        let shares = Shares {
+            total,
+            parts: 2 * compute.pool().threads(),
+            least: least.max(1),
+        };
         let outputs = outputs(layers);
-        compute.pool().run(counts.iter().sum(), &|task| {
-            let (layer, task) = find(&counts, task);
-            let Linear { w, bias, .. } = &layers[layer];
-            let each = panels(w) * ROWS;
-            let columns = task * each..((task + 1) * each).min(w.rows());
-            let part = part(m, w, *bias, columns, accumulate, outputs[layer]);
-            job(w.format(), &part);
+        compute.pool().run(shares.count(), &|task| {
+            let share = shares.get(task);
+            let mut before = 0;
+            for (layer, output) in layers.iter().zip(outputs) {
+                let here = before..before + panels(layer);
+                let [first, end] =
+                    [share.start, share.end].map(|at| at.clamp(here.start, here.end));
+                if first < end {
+                    let columns =
+                        (first - before) * ROWS..((end - before) * ROWS).min(layer.w.rows());
+                    let part = part(m, layer.w, layer.bias, columns, accumulate, output);
+                    job(layer.w.format(), &part);
+                }
+                before = here.end;
+            }
         });
+    }
+}
+
+/// Work in shares that become smaller: long stretches of memory are read fastest, and short ones at
+/// the end leave no thread waiting long for another.
+struct Shares {
+    total: usize,
+    /// Each share is this part of what is left.
+    parts: usize,
+    /// But not smaller.
+    least: usize,
+}
+
+impl Shares {
+    fn next(&self, start: usize) -> usize {
+        let left = self.total - start;
+        start + (left / self.parts).max(self.least).min(left)
+    }
+
+    fn count(&self) -> usize {
+        let starts = std::iter::successors(Some(0), |&start| Some(self.next(start)));
+        starts.take_while(|&start| start < self.total).count()
+    }
+
+    fn get(&self, index: usize) -> std::ops::Range<usize> {
+        let start = (0..index).fold(0, |start, _| self.next(start));
+        start..self.next(start)
     }
 }
 
@@ -404,5 +444,31 @@ fn part<'a>(
         accumulate,
         y: y.0.wrapping_add(columns.start),
         stride: w.rows(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_all_of_it_and_become_smaller() {
+        for (total, parts, least) in [(0, 4, 1), (1, 4, 1), (100, 4, 3), (101, 16, 7), (5, 2, 50)] {
+            let shares = Shares {
+                total,
+                parts,
+                least,
+            };
+            let all: Vec<_> = (0..shares.count()).map(|index| shares.get(index)).collect();
+            let mut end = 0;
+            for share in &all {
+                assert_eq!(share.start, end);
+                assert!(!share.is_empty());
+                end = share.end;
+            }
+            assert_eq!(end, total);
+            assert!(all.windows(2).all(|pair| pair[0].len() >= pair[1].len()));
+            assert!(all.iter().rev().skip(1).all(|share| share.len() >= least));
+        }
     }
 }

@@ -121,39 +121,50 @@ pub(crate) unsafe fn few<S: Dot, W: Weights, const R: usize>(s: S, a: &Panels, x
     assert!(x.levels.len() >= m * a.k && x.scales.len() >= m * groups);
     assert!(x.sums32.len() >= m * groups && x.sums16.len() >= 2 * m * groups);
     assert!(x.totals16.len() >= 2 * m * groups);
+    let height = |i: usize| match m - i {
+        rows if rows >= R => R,
+        2.. if R > 2 => 2,
+        _ => 1,
+    };
+    let next = |&i: &usize| Some(i + height(i)).filter(|&i| i < m);
+    let tiles = std::iter::successors((m > 0).then_some(0), next).count();
     for (index, panel) in a.w.chunks_exact(a.panel::<W>().max(1)).enumerate() {
-        let j = index * ROWS;
-        let mut i = 0;
-        // SAFETY: of all tiles: their rows and the panel exist; `y` by the caller's promise.
-        unsafe {
-            while i + R <= m {
-                few_tile::<S, W, R>(s, a, x, i, j, panel);
-                i += R;
+        let (j, mut i) = (index * ROWS, 0);
+        for tile in 0..tiles {
+            let (height, next) = (height(i), (panel.len() + 64 * tile, 64 * tiles));
+            // SAFETY: of all: their rows and the panel exist; `y` by the caller's promise.
+            unsafe {
+                match (height, tiles) {
+                    (1, 1) => few_tile::<S, W, 1, true>(s, a, x, i, j, panel, next),
+                    (2, 1) => few_tile::<S, W, 2, true>(s, a, x, i, j, panel, next),
+                    (_, 1) => few_tile::<S, W, R, true>(s, a, x, i, j, panel, next),
+                    (1, _) => few_tile::<S, W, 1, false>(s, a, x, i, j, panel, next),
+                    (2, _) => few_tile::<S, W, 2, false>(s, a, x, i, j, panel, next),
+                    _ => few_tile::<S, W, R, false>(s, a, x, i, j, panel, next),
+                }
             }
-            if R > 2 && i + 2 <= m {
-                few_tile::<S, W, 2>(s, a, x, i, j, panel);
-                i += 2;
-            }
-            while i < m {
-                few_tile::<S, W, 1>(s, a, x, i, j, panel);
-                i += 1;
-            }
+            i += height;
         }
     }
 }
 
 /// Rows `i..i + R` with one panel.
 ///
+/// Alone, a tile asks early for what lies a little ahead. Of several tiles with the same panel each
+/// asks for some lines of the next one, `next` being the first of them and the step to the others,
+/// in bytes: so the first tile does not wait for what the memory had time to bring.
+///
 /// # Safety
 /// The rows exist, `panel` is that of weight rows `j..j + 16`, and `few`'s promise about `y`.
 #[inline(always)]
-unsafe fn few_tile<S: Dot, W: Weights, const R: usize>(
+unsafe fn few_tile<S: Dot, W: Weights, const R: usize, const ALONE: bool>(
     s: S,
     a: &Panels,
     x: Levels,
     i: usize,
     j: usize,
     panel: &[u8],
+    next: (usize, usize),
 ) {
     let layout = W::LAYOUT;
     let vectors = ROWS / S::LANES;
@@ -170,14 +181,20 @@ unsafe fn few_tile<S: Dot, W: Weights, const R: usize>(
     for unit_index in 0..units {
         // SAFETY: the panel has so many units.
         let unit = unsafe { panel.as_ptr().add(unit_index * layout.unit()) };
+        if !ALONE {
+            for line in (0..layout.unit()).step_by(next.1) {
+                s.prefetch(unit.wrapping_add(next.0 + line));
+            }
+        }
         for g in 0..groups {
             let group = unit_index * groups + g;
             // SAFETY: inside the unit.
             let levels = unsafe { unit.add(layout.header() + g * layout.group()) };
-            // Far enough ahead to be there in time, near enough to be in this task's panels.
-            let share = layout.unit() / groups;
-            for line in 0..share.div_ceil(64) {
-                s.prefetch(unit.wrapping_add(AHEAD + g * share + line * 64));
+            if ALONE {
+                let share = layout.unit() / groups;
+                for line in 0..share.div_ceil(64) {
+                    s.prefetch(unit.wrapping_add(AHEAD + g * share + line * 64));
+                }
             }
             for v in 0..vectors {
                 let row = v * S::LANES;
@@ -249,8 +266,9 @@ unsafe fn few_tile<S: Dot, W: Weights, const R: usize>(
     }
 }
 
-/// How far ahead panels are asked for.
-const AHEAD: usize = 8192;
+/// How far ahead panels are asked for: far enough to be there in time, near enough to be in this
+/// task's panels.
+const AHEAD: usize = 3072;
 
 /// Adds a sub-block to an output.
 #[inline(always)]
@@ -451,8 +469,9 @@ unsafe fn many_tile<S: Dot, W: Weights, const R: usize, const P: usize>(
             for from in (0..quads).step_by(chain) {
                 let mut parts = [[s.begin(); MOST_VECTORS]; R];
                 // A loop whose length the compiler does not know stays one. Unrolled, it moves
-                // loads so far ahead that registers spill.
-                for q in from..opaque(from + chain) {
+                // loads so far ahead that registers spill where there are only sixteen.
+                let end = from + chain;
+                for q in from..if S::LANES < 16 { opaque(end) } else { end } {
                     let quad = group * 8 + t * quads + q;
                     let mut w = [s.zero_bytes(); MOST_VECTORS];
                     for v in 0..vectors {
