@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{InputSquares, Kernels, Pool, ProductClock};
+use crate::{InputSquares, Kernels, Matrix, Pool, ProductClock};
 
 /// A kernel table and a thread pool, the first argument of every operation in
 /// [`ops`](crate::ops). A clone shares the threads.
@@ -68,6 +68,16 @@ impl Compute {
             steps: rows,
             ..self.clone()
         }
+    }
+
+    /// Whether rows of prompts and pictures are rounded to 8 bits before they are multiplied with
+    /// `w`.
+    pub fn rounds_to_bytes(&self, w: &Matrix) -> bool {
+        let kernels = self.kernels;
+        w.is_interleaved()
+            && self.arithmetic == Arithmetic::Fast
+            && kernels.tiles().is_none()
+            && kernels.words(w.format()).is_none()
     }
 
     /// How many of the first rows of a product are those of decode steps.

@@ -1,5 +1,5 @@
 use mobilevlm_checkpoint::{LdpV2 as Variant, Scope};
-use mobilevlm_tensor::{Compute, ops};
+use mobilevlm_tensor::{Arithmetic, Compute, ops};
 
 use crate::{ModelError, linear::Linear};
 
@@ -85,7 +85,13 @@ impl LdpV2 {
             inner = pooled;
         }
         let mut x = vec![0.0; grid * grid * width];
-        self.second.forward(compute, &inner, &mut x);
+        // Behind the mean no rounding is averaged out any more, and there are few rows: a hundredth
+        // of the tower's time makes up for what pooling first would lose in bytes.
+        let exact = match compute.rounds_to_bytes(self.second.weight()) {
+            true => compute.clone().with_arithmetic(Arithmetic::F32),
+            false => compute.clone(),
+        };
+        self.second.forward(&exact, &inner, &mut x);
         match &self.positions {
             Positions::None => {}
             Positions::Convolution { weight, bias } => {
