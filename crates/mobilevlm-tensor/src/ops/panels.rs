@@ -20,11 +20,24 @@ const FEW_BYTES: usize = 64 * 1024;
 /// stay in a second-level cache beside the weights, and weights are laid out once for all of them.
 const MANY_ROWS: usize = 320;
 
-/// Panels that a task of many rows takes at most, and of which it takes a multiple.
-pub(super) const MANY_PANELS: std::ops::RangeInclusive<usize> = 2..=16;
+/// Panels of which a task of many rows takes a multiple.
+const PANELS_TOGETHER: usize = 2;
 
-/// Tasks that each thread should find, so that one more or less makes little difference.
-pub(super) const TASKS_PER_THREAD: usize = 8;
+/// How many tasks of many rows there are.
+#[derive(Clone, Copy)]
+pub(super) struct Split {
+    /// Tasks that each thread should find.
+    pub(super) tasks_per_thread: usize,
+    /// Panels that a task takes at most.
+    pub(super) most_panels: usize,
+}
+
+/// So many tasks that one more or less makes little difference, none with more outputs than a
+/// second-level cache has room for.
+pub(super) const SPLIT: Split = Split {
+    tasks_per_thread: 3,
+    most_panels: 32,
+};
 
 /// The layers `layers` of the rows `x`; with `accumulate`, added to what `y` holds.
 ///
@@ -117,19 +130,12 @@ fn run_bytes(compute: &Compute, x: &[f32], layers: &mut [Linear], accumulate: bo
             tiles,
         };
         let strips = Parts::new(strips);
-        many(
-            compute,
-            [m, tile],
-            TASKS_PER_THREAD,
-            layers,
-            accumulate,
-            &|task| {
-                // SAFETY: this thread's own part, since thread numbers differ.
-                let strip = unsafe { strips.part(task.thread * each, STRIP_NUMBERS) };
-                // SAFETY: `many` hands out parts that are one task's.
-                unsafe { kernels.many(task.format, &task.part, x, task.tiles, strip) };
-            },
-        );
+        many(compute, [m, tile], SPLIT, layers, accumulate, &|task| {
+            // SAFETY: this thread's own part, since thread numbers differ.
+            let strip = unsafe { strips.part(task.thread * each, STRIP_NUMBERS) };
+            // SAFETY: `many` hands out parts that are one task's.
+            unsafe { kernels.many(task.format, &task.part, x, task.tiles, strip) };
+        });
     });
 }
 
@@ -367,12 +373,12 @@ pub(super) fn most_tiles(m: usize, tile: usize) -> usize {
     m.div_ceil(tile).div_ceil(m.div_ceil(MANY_ROWS))
 }
 
-/// Each task takes a rectangle of one layer's outputs, of `m` rows in tiles of `tile`. There are
-/// about `tasks_per_thread`, as far as tasks stay small enough for a second-level cache.
+/// Each task takes a rectangle of one layer's outputs, of `m` rows in tiles of `tile`. `split` says
+/// into how many.
 pub(super) fn many(
     compute: &Compute,
     [m, tile]: [usize; 2],
-    tasks_per_thread: usize,
+    split: Split,
     layers: &mut [Linear],
     accumulate: bool,
     job: &(dyn Fn(Task) + Sync),
@@ -383,10 +389,12 @@ pub(super) fn many(
     let row_groups = all_tiles.div_ceil(group);
     for layers in layers.chunks_mut(MOST_LAYERS) {
         let all: usize = layers.iter().map(|layer| layer.w.rows()).sum();
-        let wanted = (pool.threads() * tasks_per_thread).div_ceil(row_groups);
-        let (least, most) = MANY_PANELS.into_inner();
+        let wanted = (pool.threads() * split.tasks_per_thread).div_ceil(row_groups);
         let panels = all.div_ceil(ROWS).div_ceil(wanted);
-        let each = panels.next_multiple_of(least).min(most) * ROWS;
+        let each = panels
+            .next_multiple_of(PANELS_TOGETHER)
+            .min(split.most_panels)
+            * ROWS;
         let mut counts = [0; MOST_LAYERS];
         for (count, layer) in counts.iter_mut().zip(&*layers) {
             *count = layer.w.rows().div_ceil(each) * row_groups;

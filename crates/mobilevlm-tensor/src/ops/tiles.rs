@@ -1,15 +1,18 @@
 //! Linear layers in tile registers: activations are rounded to bfloat16, weights come in panels.
 
 use super::linear::Linear;
-use super::panels::{self, MANY_PANELS};
+use super::panels::{self, Split};
 use crate::Compute;
 use crate::kernels::{TileProducts, TileRows};
 use crate::panel::GROUP;
 use crate::parallel::Parts;
 use crate::scratch::{FLOATS, with_scratch};
 
-/// Tasks that each thread should find: each reads all of `x`, so they are few and large.
-const TASKS_PER_THREAD: usize = 2;
+/// Each task reads all of its rows of `x`, so they are few and large.
+const SPLIT: Split = Split {
+    tasks_per_thread: 2,
+    most_panels: 32,
+};
 
 /// The layers `layers` of at least one row `x`; with `accumulate`, added to what `y` holds.
 pub(super) fn run(
@@ -26,7 +29,7 @@ pub(super) fn run(
     let rows = m.div_ceil(TileRows::PARTS * tiles);
     let tile = TileRows::PARTS * rows;
     let numbers = (tiles * tile * k / 2).next_multiple_of(FLOATS);
-    let strip = (kernels.strip)(panels::most_tiles(m, tile), *MANY_PANELS.end());
+    let strip = (kernels.strip)(panels::most_tiles(m, tile), SPLIT.most_panels);
     let each = strip.next_multiple_of(FLOATS);
     let threads = compute.pool().threads();
     with_scratch(numbers + threads * each, |scratch| {
@@ -41,19 +44,12 @@ pub(super) fn run(
             tiles,
         };
         let strips = Parts::new(strips);
-        panels::many(
-            compute,
-            [m, tile],
-            TASKS_PER_THREAD,
-            layers,
-            accumulate,
-            &|task| {
-                // SAFETY: this thread's own part, since thread numbers differ.
-                let strip = unsafe { strips.part(task.thread * each, each) };
-                // SAFETY: `many` hands out parts that are one task's.
-                unsafe { kernels.products(task.format, &task.part, x, task.tiles, strip) };
-            },
-        );
+        panels::many(compute, [m, tile], SPLIT, layers, accumulate, &|task| {
+            // SAFETY: this thread's own part, since thread numbers differ.
+            let strip = unsafe { strips.part(task.thread * each, each) };
+            // SAFETY: `many` hands out parts that are one task's.
+            unsafe { kernels.products(task.format, &task.part, x, task.tiles, strip) };
+        });
     });
 }
 

@@ -1,7 +1,7 @@
 //! Linear layers of `q8_0` with activations in 16 bits.
 
 use super::linear::Linear;
-use super::panels::{FEW_ROWS, TASKS_PER_THREAD, few, many};
+use super::panels::{FEW_ROWS, SPLIT, few, many};
 use crate::Compute;
 use crate::kernels::{WordLevels, Words};
 use crate::parallel::Parts;
@@ -82,19 +82,12 @@ pub(super) fn run(
             levels: words(levels),
             scales,
         };
-        many(
-            compute,
-            [m, tile],
-            TASKS_PER_THREAD,
-            layers,
-            accumulate,
-            &|task| {
-                // SAFETY: this thread's own part, since thread numbers differ.
-                let strip = unsafe { strips.part(task.thread * each, each) };
-                // SAFETY: `many` hands out parts that are one task's.
-                unsafe { kernels.many(&task.part, x, task.tiles, words_mut(strip)) };
-            },
-        );
+        many(compute, [m, tile], SPLIT, layers, accumulate, &|task| {
+            // SAFETY: this thread's own part, since thread numbers differ.
+            let strip = unsafe { strips.part(task.thread * each, each) };
+            // SAFETY: `many` hands out parts that are one task's.
+            unsafe { kernels.many(&task.part, x, task.tiles, words_mut(strip)) };
+        });
     });
 }
 

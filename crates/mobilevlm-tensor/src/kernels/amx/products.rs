@@ -101,11 +101,36 @@ unsafe fn write(s: Avx512, a: &Panels, rows: usize, tile: usize, sums: *const f3
                 let at = index / SIDE * stride + (half * SIDE + index % SIDE) * SUMS;
                 sums.wrapping_add(at + (i - first) * ROWS)
             };
-            for (index, j) in (0..a.n).step_by(panel::ROWS).enumerate() {
-                // SAFETY: row and panel exist, and the sums of both.
-                unsafe {
-                    let begin = a.begin(s, i, j, 0, false);
-                    a.end(s, i, j, 0, s.add(begin, s.load(sums(index))));
+            let y = a.y.wrapping_add(i * a.stride);
+            let whole = a.n / panel::ROWS;
+            // SAFETY: of all: row and panel exist, and the sums of both. Whole panels without an
+            // earlier output are most of all.
+            unsafe {
+                match a.bias {
+                    None if !a.accumulate => {
+                        for index in 0..whole {
+                            s.store(s.load(sums(index)), y.add(index * panel::ROWS));
+                        }
+                    }
+                    Some(bias) if !a.accumulate => {
+                        for index in 0..whole {
+                            let bias = s.load(bias.as_ptr().add(index * panel::ROWS));
+                            let sum = s.add(bias, s.load(sums(index)));
+                            s.store(sum, y.add(index * panel::ROWS));
+                        }
+                    }
+                    _ => {
+                        for index in 0..whole {
+                            let begin = a.begin(s, i, index * panel::ROWS, 0, false);
+                            let sum = s.add(begin, s.load(sums(index)));
+                            s.store(sum, y.add(index * panel::ROWS));
+                        }
+                    }
+                }
+                if whole * panel::ROWS < a.n {
+                    let begin = a.begin(s, i, whole * panel::ROWS, 0, false);
+                    let sum = s.add(begin, s.load(sums(whole)));
+                    a.end(s, i, whole * panel::ROWS, 0, sum);
                 }
             }
         }
