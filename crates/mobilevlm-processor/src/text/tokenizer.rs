@@ -103,6 +103,11 @@ impl Tokenizer {
         self.vocabulary.eos()
     }
 
+    /// The id of what is in no piece; upstream pads with it.
+    pub fn unk(&self) -> u32 {
+        self.vocabulary.unknown()
+    }
+
     /// The piece `id`, with U+2581 for a space, if there is one.
     pub fn piece(&self, id: u32) -> Option<&str> {
         self.vocabulary.text(id)
