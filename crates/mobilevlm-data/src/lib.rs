@@ -1,4 +1,4 @@
-//! LLaVA-style data sets, mixes, samplers.
+//! LLaVA-style data sets, mixes, samplers, and a synthetic world.
 //!
 //! A training sample is a conversation, mostly about a picture. On its way to a batch it passes
 //!
@@ -36,6 +36,7 @@ mod python;
 mod sample;
 mod sampler;
 mod splice;
+pub mod world;
 
 pub use batch::{AttentionMask, Batch, collate};
 pub use labels::{LabelError, LabelOptions, Labelled, Labeller, Mismatch, TrainTemplate};

@@ -1,0 +1,107 @@
+//! Kinds of samples and questions.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What a sample or a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A sentence that describes the picture.
+    Caption,
+    /// A paragraph that does.
+    LongCaption,
+    /// Two to five questions of any kind about one picture.
+    Conversation,
+    /// Whether something is there.
+    Existence,
+    /// The colour of something.
+    Colour,
+    /// How many there are, up to six.
+    Counting,
+    /// Where something is, seen from something else.
+    Relation,
+    /// Which is larger, taller, or more.
+    Comparison,
+    /// What a word or number in the picture says.
+    Reading,
+    /// A question with answers to choose from.
+    Choice,
+    /// What time a clock shows.
+    Clock,
+    /// A question without a picture.
+    Text,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 12] = [
+        Kind::Caption,
+        Kind::LongCaption,
+        Kind::Conversation,
+        Kind::Existence,
+        Kind::Colour,
+        Kind::Counting,
+        Kind::Relation,
+        Kind::Comparison,
+        Kind::Reading,
+        Kind::Choice,
+        Kind::Clock,
+        Kind::Text,
+    ];
+
+    /// Those that a model is examined in: one question with a short answer.
+    pub const EXAMINED: [Kind; 7] = [
+        Kind::Existence,
+        Kind::Colour,
+        Kind::Counting,
+        Kind::Relation,
+        Kind::Comparison,
+        Kind::Reading,
+        Kind::Choice,
+    ];
+
+    /// Its name in lower case, such as `long-caption`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Caption => "caption",
+            Kind::LongCaption => "long-caption",
+            Kind::Conversation => "conversation",
+            Kind::Existence => "existence",
+            Kind::Colour => "colour",
+            Kind::Counting => "counting",
+            Kind::Relation => "relation",
+            Kind::Comparison => "comparison",
+            Kind::Reading => "reading",
+            Kind::Choice => "choice",
+            Kind::Clock => "clock",
+            Kind::Text => "text",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(name: &str) -> Result<Kind, UnknownKind> {
+        let mut all = Kind::ALL.into_iter();
+        let kind = all.find(|kind| kind.name() == name);
+        kind.ok_or_else(|| UnknownKind {
+            found: name.to_owned(),
+        })
+    }
+}
+
+/// A name that no kind has.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no kind {found:?}; there are: {}", Kind::ALL.map(Kind::name).join(", "))]
+pub struct UnknownKind {
+    /// What was asked for.
+    found: String,
+}

@@ -1,0 +1,145 @@
+//! Answers, computed again from the questions' words and the scenes.
+
+use mobilevlm_data::world::{Kind, LEAST_VISIBLE, Layout, Noun, Relation, Scene, Statement, Thing};
+
+use crate::{reader, samples, world};
+
+/// Whether a statement holds in a scene.
+fn is_true(scene: &Scene, statement: &Statement) -> bool {
+    let place = |(noun, colour): Thing| match noun {
+        Noun::Object(shape) => {
+            let mut objects = scene.objects.iter();
+            objects.position(|object| (object.shape, object.colour) == (shape, colour))
+        }
+        Noun::Bar => scene.bars.iter().position(|bar| bar.colour == colour),
+    };
+    let (Some(a), Some(b)) = (place(statement.first), place(statement.second)) else {
+        return false;
+    };
+    let x = |place: usize| scene.objects[place].x;
+    let y = |place: usize| scene.objects[place].y;
+    let size = |place: usize| scene.objects[place].radius;
+    let value = |place: usize| scene.bars[place].value;
+    match statement.relation {
+        Relation::LeftOf => x(a) < x(b),
+        Relation::RightOf => x(a) > x(b),
+        Relation::Above => y(a) < y(b),
+        Relation::Below => y(a) > y(b),
+        Relation::InFrontOf => a > b,
+        Relation::Behind => a < b,
+        Relation::LargerThan => size(a) > size(b),
+        Relation::SmallerThan => size(a) < size(b),
+        Relation::TallerThan => value(a) > value(b),
+        Relation::ShorterThan => value(a) < value(b),
+    }
+}
+
+#[test]
+fn every_short_answer_follows_from_the_scene() {
+    let mut kinds = Kind::EXAMINED.to_vec();
+    kinds.extend([Kind::Clock, Kind::Conversation]);
+    let mut checked = 0;
+    for (_, sample) in samples(world(1, 112), &kinds, 400) {
+        let scene = sample.scene.as_ref().unwrap();
+        for exchange in &sample.exchanges {
+            let line = exchange.question.lines().next().unwrap();
+            let is_sentence = exchange.question.contains("in a sentence.");
+            if exchange.kind == Kind::Caption || is_sentence {
+                continue;
+            }
+            let mut expected = reader::answer(scene, line);
+            if exchange.kind == Kind::Choice {
+                let options = exchange.question.lines().skip(1);
+                let mut fitting = options.filter(|option| option[3..] == expected);
+                let letter = fitting.next().unwrap()[..1].to_owned();
+                assert_eq!(fitting.next(), None, "{}", exchange.question);
+                expected = letter;
+            }
+            assert_eq!(
+                exchange.answer, expected,
+                "{}: {}\n{scene:?}",
+                sample.id, exchange.question
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 6000, "{checked}");
+}
+
+#[test]
+fn sentences_say_what_the_short_answer_says() {
+    const NUMBERS: [&str; 7] = ["no", "one", "two", "three", "four", "five", "six"];
+    let mut checked = 0;
+    for (_, sample) in samples(world(2, 112), &[Kind::Conversation], 1500) {
+        let scene = sample.scene.as_ref().unwrap();
+        for exchange in &sample.exchanges {
+            let question = &exchange.question;
+            if exchange.kind == Kind::Caption || !question.contains("Answer in a sentence.") {
+                continue;
+            }
+            let short = reader::answer(scene, question.lines().next().unwrap());
+            let number = short.parse::<usize>().ok().and_then(|n| NUMBERS.get(n));
+            let told = exchange.answer.to_lowercase();
+            let is_said = told.contains(&short.to_lowercase())
+                || number.is_some_and(|number| told.contains(number))
+                || (exchange.kind == Kind::Relation && short == "In front");
+            // "No, the circle is right of it": what is denied is told as it is.
+            assert!(is_said, "{question} {short} {}", exchange.answer);
+            assert!(exchange.answer.ends_with('.'));
+            checked += 1;
+        }
+    }
+    assert!(checked > 500, "{checked}");
+}
+
+#[test]
+fn captions_state_what_is_so() {
+    let kinds = [Kind::Caption, Kind::LongCaption];
+    let mut statements = 0;
+    for (_, sample) in samples(world(3, 112), &kinds, 500) {
+        let scene = sample.scene.as_ref().unwrap();
+        let exchange = &sample.exchanges[0];
+        for statement in &exchange.statements {
+            assert!(is_true(scene, statement), "{exchange:?}\n{scene:?}");
+            statements += 1;
+        }
+        // All that is printed is read, and everything that is there is named.
+        let labels = scene.bars.iter().filter(|bar| bar.is_labelled);
+        let printed = labels.map(|bar| bar.value.to_string());
+        for text in printed.chain(scene.signs.iter().map(|sign| sign.text.clone())) {
+            assert!(exchange.answer.contains(&text), "{text}: {exchange:?}");
+        }
+        let mentions = reader::mentions(&exchange.answer);
+        for object in &scene.objects {
+            let is_named = |mention: &reader::Mention| {
+                mention.fits(object) && mention.colour.is_some() && mention.shape.is_some()
+            };
+            assert!(mentions.iter().any(is_named), "{object:?}: {exchange:?}");
+        }
+    }
+    assert!(statements > 200, "{statements}");
+}
+
+#[test]
+fn scenes_keep_their_rules() {
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Text);
+    let mut overlaps = 0;
+    for (_, sample) in samples(world(4, 112), &kinds.collect::<Vec<_>>(), 150) {
+        let scene = sample.scene.as_ref().unwrap();
+        for object in &scene.objects {
+            assert!(object.visible >= LEAST_VISIBLE, "{object:?}");
+            overlaps += usize::from(object.visible < 1.0);
+            let (low, high) = (object.radius, 1.0 - object.radius);
+            assert!((low..high).contains(&object.x) && (low..high).contains(&object.y));
+        }
+        let texts = scene.signs.iter().map(|sign| sign.text.as_str());
+        for text in texts {
+            let is_number = text.bytes().all(|c| c.is_ascii_digit());
+            let most = if is_number { 2 } else { 5 };
+            assert!((1..=most).contains(&text.len()), "{text}");
+        }
+        assert_eq!(scene.layout == Layout::Chart, !scene.bars.is_empty());
+        assert_eq!(scene.layout == Layout::Clock, scene.clock.is_some());
+    }
+    assert!(overlaps > 20, "{overlaps}");
+}
