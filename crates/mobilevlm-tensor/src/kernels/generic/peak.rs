@@ -67,12 +67,19 @@ pub(crate) fn int8_peak<S: Int8, const N: usize>(s: S, rounds: usize) -> i32 {
     sums.into_iter().fold(0, |all, sum| all ^ s.first(sum))
 }
 
+/// How far ahead memory is asked for.
+const AHEAD: usize = 3072;
+
 /// Reads `x`, but for the end that fills no eight vectors. Returns something that depends on all of
 /// it.
 #[inline(always)]
 pub(crate) fn read<S: Simd>(s: S, x: &[u8]) -> f32 {
     let mut largest = [s.splat(f32::NEG_INFINITY); 8];
     for group in x.chunks_exact(8 * 4 * S::LANES) {
+        // As the kernels of a step do: without it, narrow vectors read a fifth slower.
+        for line in (0..group.len()).step_by(64) {
+            s.prefetch(group.as_ptr().wrapping_add(AHEAD + line));
+        }
         for (i, largest) in largest.iter_mut().enumerate() {
             // SAFETY: the group holds eight vectors.
             let part = unsafe { s.load(group.as_ptr().add(4 * i * S::LANES).cast()) };
