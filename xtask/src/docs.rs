@@ -37,7 +37,12 @@ fn page() -> String {
         .get_subcommands()
         .filter(|verb| verb.get_name() != "help")
     {
-        add(&mut page, &format!("mobilevlm {}", verb.get_name()), verb);
+        let name = format!("mobilevlm {}", verb.get_name());
+        add(&mut page, &name, verb);
+        let parts = verb.get_subcommands();
+        for part in parts.filter(|part| part.get_name() != "help") {
+            add(&mut page, &format!("{name} {}", part.get_name()), part);
+        }
     }
     page
 }

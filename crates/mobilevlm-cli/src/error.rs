@@ -63,6 +63,9 @@ pub(crate) enum CliError {
         #[source]
         source: Box<mobilevlm::Error>,
     },
+    /// The synthetic world cannot be made or written.
+    #[error(transparent)]
+    World(#[from] mobilevlm_data::world::WorldError),
     /// A kernel table cannot be used.
     #[error(transparent)]
     Kernels(#[from] mobilevlm_tensor::KernelError),

@@ -2,6 +2,7 @@
 
 mod compare;
 mod convert;
+mod data;
 mod groups;
 mod verify;
 
@@ -16,6 +17,7 @@ use mobilevlm_tensor::Format;
 
 pub(crate) use compare::CompareArgs;
 pub(crate) use convert::{Choice, ConvertArgs};
+pub(crate) use data::{DataArgs, DataVerb, WorldArgs};
 pub(crate) use groups::{
     ArithmeticName, ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape,
 };
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Show the tokens of a text.
     Tokenize(TokenizeArgs),
+    /// Make data sets to train on.
+    Data(DataArgs),
     /// Measure how fast a model runs, as shares of what the machine can do.
     Bench(BenchArgs),
     /// Compare this engine with recorded results of the original code.

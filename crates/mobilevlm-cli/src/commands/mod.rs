@@ -7,6 +7,7 @@ pub(crate) mod chat;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod data;
 pub(crate) mod doctor;
 mod each;
 pub(crate) mod inspect;

@@ -4,6 +4,7 @@ mod ask;
 mod calibrate;
 mod compare;
 mod convert;
+mod data;
 mod hub;
 mod other;
 mod verify;

@@ -1,0 +1,13 @@
+//! `mobilevlm data`: data sets to train on.
+
+mod world;
+
+use crate::args::{DataArgs, DataVerb};
+use crate::error::CliError;
+use crate::terminal::Terminal;
+
+pub(crate) fn run(args: &DataArgs, terminal: Terminal) -> Result<(), CliError> {
+    match &args.verb {
+        DataVerb::World(args) => world::run(args, terminal),
+    }
+}
