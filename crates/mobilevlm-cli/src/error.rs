@@ -51,6 +51,12 @@ pub(crate) enum CliError {
     /// A model cannot be converted.
     #[error(transparent)]
     Convert(#[from] ConvertError),
+    /// A data set cannot be used.
+    #[error(transparent)]
+    Data(#[from] mobilevlm_data::DataError),
+    /// A mix of data sets cannot be made.
+    #[error(transparent)]
+    Mix(#[from] mobilevlm_data::MixError),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] mobilevlm::Error),

@@ -26,12 +26,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Data sets on disk are [`Rows`] and [`Pictures`]; a [`Checker`] says what is wrong with them, all
+//! at once ([`check`]) or row by row while training ([`Checker::load`]).
+//!
 //! Wherever upstream's behaviour is a trap, ours is the default and upstream's an option that is
 //! named after it; `docs/data.md` lists them.
 #![forbid(unsafe_code)]
 
 mod batch;
+mod check;
+mod file;
 mod labels;
+mod mix;
 mod python;
 mod sample;
 mod sampler;
@@ -39,7 +45,12 @@ mod splice;
 pub mod world;
 
 pub use batch::{AttentionMask, Batch, collate};
+pub use check::{Checker, Examined, Example, Finding, Found, Loaded, Problem, Report, check};
+pub use file::{
+    DataError, IndexPlace, OnProgress, PictureError, Pictures, RowError, Rows, replace_file,
+};
 pub use labels::{LabelError, LabelOptions, Labelled, Labeller, Mismatch, TrainTemplate};
+pub use mix::{MixError, MixManifest, MixRecipe, MixSet, MixedSet};
 pub use sample::{IGNORE, IMAGE_MARK, Message, PICTURE, Sample};
 pub use sampler::{
     EpochOrder, Grouping, Mt19937, Order, OrderError, random_permutation, upstream_order,

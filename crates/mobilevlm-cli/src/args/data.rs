@@ -1,9 +1,10 @@
 //! The arguments of `data`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use mobilevlm_data::world::{Kind, Split};
 
 /// `data`
@@ -19,6 +20,10 @@ pub(crate) struct DataArgs {
 pub(crate) enum DataVerb {
     /// Draw pictures of a synthetic world, with questions and certain answers.
     World(WorldArgs),
+    /// Say what is wrong with a data set before anything is trained on it.
+    Check(DataCheckArgs),
+    /// Make one data set of several, and a manifest of what is in it.
+    Mix(DataMixArgs),
 }
 
 /// `data world`
@@ -96,4 +101,90 @@ fn kinds() -> impl TypedValueParser<Value = Kind> {
         // What is no name has been refused.
         name.parse().unwrap_or(Kind::Caption)
     })
+}
+
+/// How a sample becomes text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TemplateName {
+    /// Stage 1: a picture and its caption.
+    Plain,
+    /// Stage 2: conversations.
+    V1,
+}
+
+/// `data check`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit code 1 if training would leave out a row. Ctrl-C keeps what is done; the same command goes on
+from there. What is found, and what training does about it: docs/data.md.
+
+Examples:
+  mobilevlm data check train.json --images ./pictures
+  mobilevlm data check train.json --images coco --images sam-00000.tar \\
+    --tokenizer mtgv/MobileVLM_V2-1.7B --json > report.json")]
+pub(crate) struct DataCheckArgs {
+    /// A LLaVA file: a JSON array or JSON lines of samples.
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    /// Folder or tar shard of the pictures; may be given several times. Without it pictures are not
+    /// looked for.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) images: Vec<PathBuf>,
+
+    /// The model whose tokenizer is used: a folder, a file, or a hub id. Without it nothing is said
+    /// about lengths and supervision.
+    #[arg(long, value_name = "MODEL", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) tokenizer: Option<String>,
+
+    /// How a sample becomes text.
+    #[arg(long, value_name = "NAME", default_value = "v1")]
+    pub(crate) template: TemplateName,
+
+    /// The longest row, in tokens; a picture counts as one.
+    #[arg(long, value_name = "N", default_value = "2048")]
+    pub(crate) max_length: NonZeroUsize,
+
+    /// Only look whether pictures are there; do not decode them.
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// Threads; as many as there are cores unless given.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+
+    /// Begin anew, also where an earlier run was interrupted.
+    #[arg(long)]
+    pub(crate) restart: bool,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `data mix`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A recipe is JSON: {\"name\": …, \"seed\": …, \"sets\": [{\"name\": …, \"file\": …, \"folder\": …,
+\"weight\": 0.5 or \"count\": 1000}, …]}; docs/data.md says what each key means. The manifest, with
+SHA-256 of every file, is written beside the output as OUTPUT.manifest.json.
+
+Example:
+  mobilevlm data mix recipes/mobilevlm-v2-stage2-mix.json --root ./data --output mix.json")]
+pub(crate) struct DataMixArgs {
+    /// What the mix is made of.
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub(crate) recipe: PathBuf,
+
+    /// Folder of the sets' files; that of the recipe unless given.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) root: Option<PathBuf>,
+
+    /// File to write: a JSON array, as upstream reads it.
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+
+    /// Replace the output if it is there.
+    #[arg(long)]
+    pub(crate) force: bool,
 }

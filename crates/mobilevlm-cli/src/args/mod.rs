@@ -17,7 +17,7 @@ use mobilevlm_tensor::Format;
 
 pub(crate) use compare::CompareArgs;
 pub(crate) use convert::{Choice, ConvertArgs};
-pub(crate) use data::{DataArgs, DataVerb, WorldArgs};
+pub(crate) use data::{DataArgs, DataCheckArgs, DataMixArgs, DataVerb, TemplateName, WorldArgs};
 pub(crate) use groups::{
     ArithmeticName, ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape,
 };

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &TokenizeArgs, terminal: Terminal) -> Result<(), CliErro
 }
 
 /// The tokenizer alone: weights need not be there.
-fn tokenizer_of(model: &Path) -> Result<Tokenizer, CliError> {
+pub(crate) fn tokenizer_of(model: &Path) -> Result<Tokenizer, CliError> {
     let holds_its_own = model
         .extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));

@@ -5,6 +5,7 @@ mod calibrate;
 mod compare;
 mod convert;
 mod data;
+mod data_sets;
 mod hub;
 mod other;
 mod verify;

@@ -13,7 +13,7 @@ use std::fmt;
 
 use mobilevlm_processor::{PromptItem, Tokenizer};
 
-use crate::sample::{IGNORE, PICTURE, Sample};
+use crate::sample::{IGNORE, Message, PICTURE, Sample};
 
 pub use error::LabelError;
 
@@ -24,6 +24,19 @@ pub enum TrainTemplate {
     Plain,
     /// Stage 2: system prompt, `USER:`, `ASSISTANT:`, `</s>` after every answer.
     V1,
+}
+
+impl TrainTemplate {
+    /// Whether the template can hold these messages, without a tokenizer.
+    ///
+    /// # Errors
+    /// [`LabelError`] if it cannot.
+    pub fn accepts(self, messages: &[Message]) -> Result<(), LabelError> {
+        match self {
+            TrainTemplate::Plain => plain::caption(messages).map(|_| ()),
+            TrainTemplate::V1 => v1::render(messages).map(|_| ()),
+        }
+    }
 }
 
 /// What decides about the labels. The names are upstream's.

@@ -11,14 +11,7 @@ const END: &str = "\n";
 /// `messages`: a question with a mark, of which only the mark is used, and the caption. Ignored
 /// are `<s>` and the picture.
 pub(super) fn label(tokenizer: &Tokenizer, messages: &[Message]) -> Result<Labelled, LabelError> {
-    let [question, answer] = messages else {
-        let found = messages.len();
-        return Err(LabelError::Messages { found });
-    };
-    if !question.value.contains(IMAGE_MARK) {
-        return Err(LabelError::NoMark);
-    }
-    let text = format!("{IMAGE_MARK}{}{END}", answer.value);
+    let text = format!("{IMAGE_MARK}{}{END}", caption(messages)?);
     let ids = encode_with_pictures(tokenizer, &text);
     let mut labels = ids.clone();
     let ignored = encode_with_pictures(tokenizer, IMAGE_MARK).len();
@@ -30,4 +23,16 @@ pub(super) fn label(tokenizer: &Tokenizer, messages: &[Message]) -> Result<Label
         labels,
         mismatch: None,
     })
+}
+
+/// The text after the picture.
+pub(super) fn caption(messages: &[Message]) -> Result<&str, LabelError> {
+    let [question, answer] = messages else {
+        let found = messages.len();
+        return Err(LabelError::Messages { found });
+    };
+    if !question.value.contains(IMAGE_MARK) {
+        return Err(LabelError::NoMark);
+    }
+    Ok(&answer.value)
 }

@@ -67,7 +67,7 @@ pub(super) fn label(
 }
 
 /// The conversation as one text. Source: `Conversation.get_prompt`.
-fn render(messages: &[Message]) -> Result<String, LabelError> {
+pub(super) fn render(messages: &[Message]) -> Result<String, LabelError> {
     let first = messages.first().ok_or(LabelError::Empty)?;
     let dropped = usize::from(speaker(0, first)? != 0);
     let mut text = Template::v1().render(&[]);

@@ -10,4 +10,5 @@ mod order;
 
 pub use grouped::{Grouping, OrderError, upstream_order};
 pub use mt19937::{Mt19937, random_permutation};
+pub(crate) use order::Shuffle;
 pub use order::{EpochOrder, Order};

@@ -57,8 +57,7 @@ impl Order {
             batch_size,
             world_size,
         };
-        // Seed and epoch are mixed one after the other, so that (1, 2) is not (2, 1).
-        let mut words = SplitMix(SplitMix(self.seed).next().wrapping_add(epoch));
+        let mut words = Shuffle::new(self.seed, epoch);
         let indices = groups.order(&self.lengths, self.grouping, &mut |n| words.permutation(n));
         EpochOrder {
             indices,
@@ -107,10 +106,16 @@ impl EpochOrder {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014): any seed is a good one.
-struct SplitMix(u64);
+/// Permutations from SplitMix64 (Steele, Lea and Flood 2014): any seed is a good one.
+pub(crate) struct Shuffle(u64);
 
-impl SplitMix {
+impl Shuffle {
+    /// The permutations of this seed and number.
+    pub(crate) fn new(seed: u64, number: u64) -> Shuffle {
+        // Mixed one after the other, so that (1, 2) is not (2, 1).
+        Shuffle(Shuffle(seed).next().wrapping_add(number))
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
@@ -120,7 +125,7 @@ impl SplitMix {
     }
 
     /// Fisher and Yates; a word's high part picks the place, biased by less than n / 2⁶⁴.
-    fn permutation(&mut self, n: usize) -> Vec<usize> {
+    pub(crate) fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut permutation: Vec<usize> = (0..n).collect();
         for i in 0..n.saturating_sub(1) {
             let left = (n - i) as u128;
