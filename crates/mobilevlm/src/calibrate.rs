@@ -48,7 +48,9 @@ impl Calibration {
         Ok(Calibration { model })
     }
 
-    /// Encodes a picture, reads a question about it and answers it.
+    /// Encodes a picture, reads a question about it and answers it, without guessing ahead
+    /// ([`prompt_lookup`](GenerateOptions::prompt_lookup)): how many wrong guesses are computed
+    /// depends on the time that they take, and what they are multiplied with would count.
     ///
     /// # Errors
     /// What [`Model::encode`], [`Model::question`] and [`Model::generate`] refuse.
@@ -58,10 +60,14 @@ impl Calibration {
         question: &str,
         options: &GenerateOptions,
     ) -> Result<(), Error> {
+        let options = GenerateOptions {
+            prompt_lookup: false,
+            ..options.clone()
+        };
         let encoded = self.model.encode(picture)?;
         let prompt = self.model.question(&[encoded], question)?;
         self.model
-            .generate(prompt, options, &mut |_| ControlFlow::Continue(()))?;
+            .generate(prompt, &options, &mut |_| ControlFlow::Continue(()))?;
         Ok(())
     }
 

@@ -29,6 +29,26 @@ fn calibrated(golden: &Golden) -> Calibration {
     calibration
 }
 
+#[test]
+fn guesses_do_not_count() {
+    let golden = Golden::micro();
+    let importance = |prompt_lookup| {
+        let calibration = Calibration::open(&golden.checkpoint, &OpenOptions::default()).unwrap();
+        let options = GenerateOptions {
+            // So long that guesses are made and some are wrong.
+            max_new_tokens: 400,
+            prompt_lookup,
+            ..GenerateOptions::default()
+        };
+        let picture = golden.picture("a.png");
+        calibration
+            .picture(&picture, "What is this?", &options)
+            .unwrap();
+        calibration.importance()
+    };
+    assert_eq!(importance(true), importance(false));
+}
+
 fn open(path: &Path) -> Checkpoint {
     Checkpoint::open(path, &mobilevlm_checkpoint::OpenOptions::default()).unwrap()
 }
