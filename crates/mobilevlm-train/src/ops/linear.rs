@@ -1,0 +1,56 @@
+//! The linear layer, with its weight as upstream stores it.
+
+use burn::tensor::Tensor;
+
+/// `x · weightᵀ + bias` over the last dimension: x `[.., in]`, weight `[out, in]` as `torch.nn.Linear` stores it, bias `[out]`; the result is `[.., out]`.
+pub(crate) fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    let mut dims = x.dims();
+    let [outputs, inputs] = weight.dims();
+    let rows = dims[..D - 1].iter().product::<usize>();
+    dims[D - 1] = outputs;
+    let mut y = x.reshape([rows, inputs]).matmul(weight.transpose());
+    if let Some(bias) = bias {
+        y = y + bias.unsqueeze();
+    }
+    y.reshape(dims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{device, gradients_agree, numbers};
+
+    #[test]
+    fn equals_the_definition() {
+        let (x, w, b) = (numbers(6, 1), numbers(12, 2), numbers(4, 3));
+        let tensor = |v: &[f32]| Tensor::<1>::from_floats(v, &device());
+        let y = linear(
+            tensor(&x).reshape([1, 2, 3]),
+            tensor(&w).reshape([4, 3]),
+            Some(tensor(&b)),
+        );
+        assert_eq!(y.dims(), [1, 2, 4]);
+        let y = y.into_data().to_vec::<f32>().unwrap();
+        for row in 0..2 {
+            for out in 0..4 {
+                let sum = b[out] + (0..3).map(|i| x[row * 3 + i] * w[out * 3 + i]).sum::<f32>();
+                assert!((y[row * 4 + out] - sum).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn gradient() {
+        gradients_agree(
+            &[numbers(2 * 3 * 5, 1), numbers(4 * 5, 2), numbers(4, 3)],
+            |[x, w, b]| linear(x.reshape([2, 3, 5]), w.reshape([4, 5]), Some(b)).reshape([-1]),
+        );
+        gradients_agree(&[numbers(3 * 5, 1), numbers(4 * 5, 2)], |[x, w]| {
+            linear(x.reshape([3, 5]), w.reshape([4, 5]), None).reshape([-1])
+        });
+    }
+}

@@ -1,0 +1,71 @@
+//! Normalisation over the last dimension.
+
+use burn::tensor::Tensor;
+
+/// `weight · x / sqrt(mean(x²) + eps)` over the last dimension (LLaMA's): x `[.., n]`, weight `[n]`.
+pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
+    let scale = (x.clone().square().mean_dim(D - 1) + eps).sqrt().recip();
+    x * scale * weight.unsqueeze()
+}
+
+/// `weight · (x − mean(x)) / sqrt(variance(x) + eps) + bias` over the last dimension, the variance divided by n: x `[.., n]`, weight and bias `[n]`.
+pub(crate) fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+) -> Tensor<D> {
+    let mean = x.clone().mean_dim(D - 1);
+    let centred = x - mean;
+    let scale = (centred.clone().square().mean_dim(D - 1) + eps)
+        .sqrt()
+        .recip();
+    centred * scale * weight.unsqueeze() + bias.unsqueeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{device, gradients_agree, numbers};
+
+    #[test]
+    fn equal_the_definitions() {
+        let (x, w, b) = (numbers(10, 1), numbers(5, 2), numbers(5, 3));
+        let tensor = |v: &[f32]| Tensor::<1>::from_floats(v, &device());
+        let rms = rms_norm(tensor(&x).reshape([2, 5]), tensor(&w), 1e-3)
+            .into_data()
+            .to_vec::<f32>()
+            .unwrap();
+        let layer = layer_norm(tensor(&x).reshape([2, 5]), tensor(&w), tensor(&b), 1e-3)
+            .into_data()
+            .to_vec::<f32>()
+            .unwrap();
+        for row in 0..2 {
+            let x = x[row * 5..][..5]
+                .iter()
+                .map(|&v| f64::from(v))
+                .collect::<Vec<_>>();
+            let square = x.iter().map(|v| v * v).sum::<f64>() / 5.0;
+            let mean = x.iter().sum::<f64>() / 5.0;
+            let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 5.0;
+            for i in 0..5 {
+                let (w, b) = (f64::from(w[i]), f64::from(b[i]));
+                let expected = w * x[i] / (square + 1e-3).sqrt();
+                assert!((f64::from(rms[row * 5 + i]) - expected).abs() < 1e-5);
+                let expected = w * (x[i] - mean) / (variance + 1e-3).sqrt() + b;
+                assert!((f64::from(layer[row * 5 + i]) - expected).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn gradients() {
+        gradients_agree(&[numbers(2 * 3 * 5, 1), numbers(5, 2)], |[x, w]| {
+            rms_norm(x.reshape([2, 3, 5]), w, 1e-3).reshape([-1])
+        });
+        gradients_agree(
+            &[numbers(6 * 5, 1), numbers(5, 2), numbers(5, 3)],
+            |[x, w, b]| layer_norm(x.reshape([6, 5]), w, b, 1e-3).reshape([-1]),
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! Rotary positions in LLaMA's order: element i is paired with element i + head/2.
+
+use burn::tensor::Tensor;
+
+/// Turns each pair `(x[i], x[i + head/2])` of a position by the angle of that position and i: x `[batch, heads, len, head]`, cos and sin `[len, head/2]`. The same as `apply_rotary_pos_emb` of transformers, whose tables repeat the half.
+pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
+    let half = x.dims()[3] / 2;
+    let (cos, sin) = (cos.unsqueeze::<4>(), sin.unsqueeze::<4>());
+    let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    let turned = vec![
+        a.clone() * cos.clone() - b.clone() * sin.clone(),
+        b * cos + a * sin,
+    ];
+    Tensor::cat(turned, 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{device, gradients_agree, numbers};
+
+    fn tables(len: usize, half: usize) -> (Tensor<2>, Tensor<2>) {
+        let angles = (0..len * half)
+            .map(|i| (i / half) as f32 * 0.7f32.powi((i % half) as i32))
+            .collect::<Vec<_>>();
+        let angles = Tensor::<1>::from_floats(angles.as_slice(), &device()).reshape([len, half]);
+        (angles.clone().cos(), angles.sin())
+    }
+
+    #[test]
+    fn turns_pairs_and_keeps_lengths() {
+        let (cos, sin) = tables(3, 2);
+        let x = numbers(2 * 3 * 4, 1);
+        let y = rotate(
+            Tensor::<1>::from_floats(x.as_slice(), &device()).reshape([1, 2, 3, 4]),
+            cos,
+            sin,
+        );
+        let y = y.into_data().to_vec::<f32>().unwrap();
+        assert_eq!(y[..4], x[..4], "position 0 is not turned");
+        for row in 0..6 {
+            for i in 0..2 {
+                let (p, q) = (row * 4 + i, row * 4 + i + 2);
+                assert!((x[p].hypot(x[q]) - y[p].hypot(y[q])).abs() < 1e-5);
+            }
+        }
+        let angle = 0.7f32;
+        assert!((y[5] - (x[5] * angle.cos() - x[7] * angle.sin())).abs() < 1e-5);
+        assert!((y[7] - (x[7] * angle.cos() + x[5] * angle.sin())).abs() < 1e-5);
+    }
+
+    #[test]
+    fn gradient() {
+        gradients_agree(&[numbers(2 * 2 * 3 * 4, 1)], |[x]| {
+            let (cos, sin) = tables(3, 2);
+            rotate(x.reshape([2, 2, 3, 4]), cos, sin).reshape([-1])
+        });
+    }
+}

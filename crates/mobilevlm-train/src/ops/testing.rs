@@ -1,0 +1,60 @@
+//! What the tests of operations share.
+
+use burn::tensor::{Device, Tensor};
+
+/// The CPU, with autodiff.
+pub(crate) fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// Numbers between -1.5 and 1.5, the same for the same seed.
+pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (0..count)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * 3.0
+        })
+        .collect()
+}
+
+/// Compares the gradient of a weighted sum of `operation`'s outputs with central differences, for every element of every input (given flat; the operation reshapes).
+pub(crate) fn gradients_agree<const N: usize>(
+    inputs: &[Vec<f32>; N],
+    operation: impl Fn([Tensor<1>; N]) -> Tensor<1>,
+) {
+    let loss = |inputs: [Tensor<1>; N]| {
+        let y = operation(inputs);
+        let weights = numbers(y.dims()[0], 99);
+        (y * Tensor::from_floats(weights.as_slice(), &device())).sum()
+    };
+    let tensors = |inputs: &[Vec<f32>; N]| {
+        inputs
+            .each_ref()
+            .map(|v| Tensor::from_floats(v.as_slice(), &device()))
+    };
+    let leaves = tensors(inputs).map(Tensor::require_grad);
+    let mut gradients = loss(leaves.clone()).backward();
+    const STEP: f32 = 1e-2;
+    for (which, leaf) in leaves.iter().enumerate() {
+        let gradient = leaf
+            .grad_remove(&mut gradients)
+            .expect("every input has a gradient");
+        let gradient = gradient.into_data().to_vec::<f32>().unwrap();
+        assert_eq!(gradient.len(), inputs[which].len());
+        for (i, &got) in gradient.iter().enumerate() {
+            let moved = |by: f32| {
+                let mut inputs = inputs.clone();
+                inputs[which][i] += by;
+                loss(tensors(&inputs)).into_scalar::<f32>()
+            };
+            let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+            assert!(
+                (got - expected).abs() < 2e-3 + 2e-3 * expected.abs(),
+                "input {which}, element {i}: gradient {got}, differences give {expected}"
+            );
+        }
+    }
+}
