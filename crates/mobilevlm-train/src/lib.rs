@@ -4,3 +4,4 @@
 // The model, which is their only user, is not there yet.
 #[allow(dead_code, unused_imports)]
 mod ops;
+pub mod run;
