@@ -3,6 +3,7 @@
 mod compare;
 mod convert;
 mod data;
+mod eval;
 mod groups;
 mod verify;
 
@@ -18,6 +19,7 @@ use mobilevlm_tensor::Format;
 pub(crate) use compare::CompareArgs;
 pub(crate) use convert::{Choice, ConvertArgs};
 pub(crate) use data::{DataArgs, DataCheckArgs, DataMixArgs, DataVerb, TemplateName, WorldArgs};
+pub(crate) use eval::{EvalArgs, Task};
 pub(crate) use groups::{
     ArithmeticName, ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape,
 };
@@ -76,6 +78,8 @@ pub(crate) enum Command {
     Tokenize(TokenizeArgs),
     /// Make data sets to train on.
     Data(DataArgs),
+    /// Say how often a model is right, on questions that it was not trained on.
+    Eval(EvalArgs),
     /// Measure how fast a model runs, as shares of what the machine can do.
     Bench(BenchArgs),
     /// Compare this engine with recorded results of the original code.

@@ -10,6 +10,7 @@ pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod doctor;
 mod each;
+pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod pull;

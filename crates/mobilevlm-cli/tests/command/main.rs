@@ -6,6 +6,7 @@ mod compare;
 mod convert;
 mod data;
 mod data_sets;
+mod eval;
 mod hub;
 mod other;
 mod verify;
