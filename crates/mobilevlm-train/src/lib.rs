@@ -4,4 +4,5 @@
 // The model, which is their only user, is not there yet.
 #[allow(dead_code, unused_imports)]
 mod ops;
+pub mod recipe;
 pub mod run;

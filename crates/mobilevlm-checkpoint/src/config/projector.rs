@@ -87,9 +87,11 @@ impl Projector {
         })
     }
 
-    /// The projector of a kind and a variant as configurations name them. An error says whether
-    /// it is about the variant, and what was expected.
-    pub(super) fn named(kind: &str, variant: Option<&str>) -> Result<Self, (bool, String)> {
+    /// The projector of a kind and a variant as configurations name them.
+    ///
+    /// # Errors
+    /// Whether it is about the variant, and what was expected.
+    pub fn named(kind: &str, variant: Option<&str>) -> Result<Self, (bool, String)> {
         let is_ldp = kind == "ldpnetv2";
         let variant = match variant {
             None => LdpV2::default(),
