@@ -48,6 +48,33 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Option<Vec<PathBuf>>, Checkp
     Ok(None)
 }
 
+/// All tensors in the weights of a folder, or of one file of weights, under the names that they are
+/// stored by. Nothing says yet that they belong together: [`Checkpoint::open`](crate::Checkpoint::open)
+/// checks a whole model.
+///
+/// # Errors
+/// [`CheckpointError`] where there are no weights, or a file of them cannot be read.
+pub fn stored_tensors(
+    path: &Path,
+    access: Access,
+) -> Result<Vec<(String, Tensor)>, CheckpointError> {
+    let files = match path.is_file() {
+        true => Some(vec![path.to_owned()]),
+        false => weight_files(path)?,
+    };
+    let files = files.ok_or_else(|| CheckpointError::NoWeights {
+        path: path.to_owned(),
+    })?;
+    let mut tensors = Vec::new();
+    for file in files {
+        let weights = open_weights(&file, access)?;
+        for entry in &weights.entries {
+            tensors.push((entry.name.clone(), weights.tensor(entry)?));
+        }
+    }
+    Ok(tensors)
+}
+
 /// A text file of at most `limit` bytes, copied.
 pub(crate) fn read_small(path: &Path, limit: usize) -> Result<Bytes, CheckpointError> {
     let read = |source| CheckpointError::Read {

@@ -49,11 +49,11 @@ pub use config::{
 };
 pub use convert::{Conversion, ConvertError, Formats, Mix, OnProgress};
 pub use error::{CheckpointError, TensorError};
-pub use folder::parse_index;
+pub use folder::{parse_index, stored_tensors};
 pub use inspect::{Inspection, Part};
 pub use inventory::{Inventory, Scope};
 pub use map::Access;
-pub use names::{Misshaped, Report, expected_tensors};
+pub use names::{Misshaped, Report, canonical_name, expected_tensors, upstream_name};
 pub use replace::{replace_file, write_safetensors};
 pub use tensor::{Dtype, Entry, Tensor};
 pub use tokenizer::{Piece, PieceKind, TokenizerSource, Vocabulary};

@@ -102,6 +102,21 @@ impl Names {
     }
 }
 
+/// What MobileVLM's authors call the tensor of an [`Inventory`]'s name:
+/// `model.mm_projector.mlp.mlp.0.weight` for `projector.mlp.mlp.0.weight`.
+pub fn upstream_name(canonical: &str) -> String {
+    AUTHORS.stored(canonical)
+}
+
+/// The name in an [`Inventory`] of what MobileVLM's authors call a tensor; `None` for names that
+/// mean nothing.
+pub fn canonical_name(upstream: &str) -> Option<String> {
+    match AUTHORS.canonical(upstream) {
+        Canonical::Name(name) => Some(name),
+        Canonical::Ignored | Canonical::Unknown => None,
+    }
+}
+
 /// What a stored name means.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Canonical {

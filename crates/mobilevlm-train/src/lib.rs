@@ -1,8 +1,26 @@
 //! The training stages of MobileVLM on burn: from recipe and data set to a folder that the engine reads.
 #![forbid(unsafe_code)]
 
-// The model, which is their only user, is not there yet.
-#[allow(dead_code, unused_imports)]
+mod check;
+mod error;
+mod model;
 mod ops;
+mod optimizer;
+mod random;
 pub mod recipe;
 pub mod run;
+mod schedule;
+mod step;
+mod weights;
+
+pub use check::{CheckItem, CheckReport, OnPart, check};
+pub use error::ModelError;
+pub use model::{
+    Described, Either, Init, Language, LoraConfig, Loss, MobileVlm, NamedGradients, RandomSource,
+    Source, VisionTower, parameters, train_only, used_pictures, values,
+};
+pub use optimizer::{AdamW, AdamWConfig, GroupOptions, ParameterGroup, decays, parameter_groups};
+pub use random::Draws;
+pub use schedule::CosineSchedule;
+pub use step::{Accumulated, Accumulation, NonFinite, StepOptions, StepOutcome};
+pub use weights::{Export, ExportDtype, Start, StartParts};

@@ -1,0 +1,170 @@
+//! The language model: LLaMA.
+
+mod block;
+mod lora;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use mobilevlm_checkpoint::{LanguageConfig, TensorError};
+
+use self::block::Block;
+pub(crate) use self::block::Positions;
+pub use self::lora::LoraConfig;
+pub(crate) use self::lora::merge;
+use super::layers::{Linear, RmsNorm};
+use super::source::{Init, Place, Source};
+use crate::ops::Mask;
+use crate::random::Draws;
+
+/// What HF's LLaMA begins every matrix with (`initializer_range`).
+const MATRIX: Init = Init::Normal(0.02);
+
+/// LLaMA, from embeddings to logits.
+#[derive(Module, Debug)]
+pub struct Language {
+    embed_tokens: Embedding,
+    layers: Vec<Block>,
+    norm: RmsNorm,
+    /// Absent where the head is the embedding.
+    lm_head: Option<Linear>,
+    #[module(skip)]
+    positions: Positions,
+    #[module(skip)]
+    pad: Option<u32>,
+}
+
+#[derive(Module, Debug)]
+struct Embedding {
+    /// `[vocabulary, d]`.
+    weight: Param<Tensor<2>>,
+}
+
+impl Language {
+    /// Makes the language model; its names begin with `language.`.
+    ///
+    /// `pad`: the id whose embedding gets no gradient (`pad_token_id`; torch's `padding_idx`).
+    ///
+    /// # Errors
+    /// [`TensorError`] where the source lacks a tensor.
+    pub fn new(
+        config: &LanguageConfig,
+        pad: Option<u32>,
+        source: &dyn Source,
+        device: &Device,
+    ) -> Result<Language, TensorError> {
+        let place = Place::new(source, device, "language");
+        let (vocabulary, hidden) = (config.vocab, config.hidden);
+        let embed = place.pp("embed_tokens");
+        let layers = place.pp("layers");
+        let head = place.pp("lm_head");
+        let eps = f64::from(config.rms_eps);
+        Ok(Language {
+            embed_tokens: Embedding {
+                weight: embed.param("weight", [vocabulary, hidden], MATRIX)?,
+            },
+            layers: (0..config.layers)
+                .map(|layer| Block::new(config, &layers.pp(layer)))
+                .collect::<Result<_, _>>()?,
+            norm: RmsNorm::new(&place.pp("norm"), hidden, eps)?,
+            lm_head: match config.tied {
+                true => None,
+                false => Some(Linear::without_bias(&head, hidden, vocabulary, MATRIX)?),
+            },
+            positions: Positions::new(config),
+            pad,
+        })
+    }
+
+    /// Adds adapters to the linear layers of the blocks, and freezes everything of the model but
+    /// them. Upstream: `find_all_linear_names` and peft's `get_peft_model`.
+    ///
+    /// # Errors
+    /// [`TensorError`] where the source lacks a tensor.
+    pub fn with_lora(
+        self,
+        lora: &LoraConfig,
+        source: &dyn Source,
+        device: &Device,
+    ) -> Result<Language, TensorError> {
+        let place = Place::new(source, device, "language").pp("layers");
+        let mut language = self.freeze();
+        let layers = std::mem::take(&mut language.layers).into_iter();
+        language.layers = layers
+            .enumerate()
+            .map(|(layer, block)| block.with_lora(lora, &place.pp(layer)))
+            .collect::<Result<_, _>>()?;
+        Ok(language)
+    }
+
+    /// Width d of the hidden state.
+    pub fn hidden(&self) -> usize {
+        self.embed_tokens.weight.dims()[1]
+    }
+
+    /// Ids of the vocabulary.
+    pub fn vocabulary(&self) -> usize {
+        self.embed_tokens.weight.dims()[0]
+    }
+
+    /// What is added to the mean square in every norm, as far as they agree.
+    pub fn rms_eps(&self) -> Option<f64> {
+        let eps = self.norm.eps();
+        let same = self.layers.iter().flat_map(Block::rms_eps);
+        same.fold(Some(eps), |all, one| all.filter(|&all| all == one))
+    }
+
+    /// The device of the parameters, on which all inputs are expected.
+    pub fn device(&self) -> Device {
+        self.embed_tokens.weight.val().device()
+    }
+
+    /// The embeddings of ids that are below [`Language::vocabulary`], `[n, d]`. The row of the pad
+    /// id gets no gradient.
+    pub(crate) fn embed(&self, ids: &[u32]) -> Tensor<2> {
+        let weight = self.embed_tokens.weight.val();
+        let device = weight.device();
+        let pick = |weight: Tensor<2>, ids: Vec<i64>| {
+            let count = ids.len();
+            let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [count]), &device);
+            weight.select(0, ids)
+        };
+        let all = ids.iter().map(|&id| i64::from(id)).collect();
+        let embedded = pick(weight.clone(), all);
+        let Some(pad) = self.pad.filter(|pad| ids.contains(pad)) else {
+            return embedded;
+        };
+        // The same numbers by a way without gradient.
+        let is_pad: Vec<bool> = ids.iter().map(|&id| id == pad).collect();
+        let mask = Tensor::<1, burn::tensor::Bool>::from_data(
+            TensorData::new(is_pad, [ids.len()]),
+            &device,
+        );
+        let mask = mask
+            .unsqueeze_dim::<2>(1)
+            .expand([ids.len(), self.hidden()]);
+        let padding = weight.detach().narrow(0, pad as usize, 1);
+        embedded.mask_where(mask, padding.expand([ids.len(), self.hidden()]))
+    }
+
+    /// `x`: embeddings `[rows, length, d]`. Returns the hidden state before the last norm, of the
+    /// same sizes. `draws`: for dropout in adapters; `None` drops nothing.
+    pub(crate) fn forward(&self, x: Tensor<3>, mask: &Mask, draws: Option<Draws>) -> Tensor<3> {
+        let length = x.dims()[1];
+        let rotary = self.positions.tables(length, &x.device());
+        let layers = self.layers.iter().enumerate();
+        layers.fold(x, |x, (layer, block)| {
+            let draws = draws.map(|draws| draws.at(layer as u64));
+            block.forward(x, mask, &rotary, draws)
+        })
+    }
+
+    /// `x`: rows of the hidden state before the last norm, `[n, d]`. Returns logits
+    /// `[n, vocabulary]`.
+    pub(crate) fn logits(&self, x: Tensor<2>) -> Tensor<2> {
+        let x = self.norm.forward(x);
+        match &self.lm_head {
+            Some(head) => head.forward(x),
+            None => crate::ops::linear(x, self.embed_tokens.weight.val(), None),
+        }
+    }
+}

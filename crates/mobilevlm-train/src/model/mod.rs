@@ -1,0 +1,214 @@
+//! The model that is trained, in the order of the data's way through it.
+//!
+//! Parameters keep upstream's layout, and the path of fields to one is its name in an
+//! [`Inventory`](mobilevlm_checkpoint::Inventory): [`parameters`] and [`values`] go by names.
+//!
+//! - `source`: where the first values come from, a checkpoint or chance
+//! - `layers`: linear layers, norms, convolutions
+//! - `vision`: CLIP's tower; `projector`: all of the family; `language`: LLaMA and adapters
+//! - `named`: parameters and gradients by upstream's names
+
+mod embeds;
+mod language;
+mod layers;
+mod named;
+mod projector;
+mod source;
+mod vision;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use mobilevlm_checkpoint::{Config, TensorError};
+use mobilevlm_data::{IGNORE, Splice};
+
+use crate::error::ModelError;
+use crate::ops;
+use crate::random::Draws;
+
+pub use embeds::used_pictures;
+pub(crate) use language::merge;
+pub use language::{Language, LoraConfig};
+pub(crate) use named::{Change, change_trained, flat, lora_targets, to_stored, upstream_embedding};
+pub use named::{Described, NamedGradients, parameters, train_only, values};
+pub use source::{Either, Init, RandomSource, Source};
+pub use vision::VisionTower;
+
+use projector::Projector;
+use source::Place;
+
+/// Projector and language model: what the two stages train. The tower is a [`VisionTower`] of its
+/// own, whose features come in here.
+#[derive(Module, Debug)]
+pub struct MobileVlm {
+    projector: Projector,
+    language: Language,
+    #[module(skip)]
+    sizes: Sizes,
+}
+
+/// What an input is checked against.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    /// T, the places of a picture in a row.
+    tokens: usize,
+    /// P, the patches of a picture.
+    patches: usize,
+    /// V, the width of the tower.
+    features: usize,
+}
+
+impl MobileVlm {
+    /// Makes the model on `device`, which has autodiff if it is to be trained.
+    ///
+    /// `pad`: the id whose embedding gets no gradient (`pad_token_id` of the configuration).
+    ///
+    /// # Errors
+    /// [`TensorError`] where the source lacks a tensor.
+    pub fn new(
+        config: &Config,
+        pad: Option<u32>,
+        source: &dyn Source,
+        device: &Device,
+    ) -> Result<MobileVlm, TensorError> {
+        let place = Place::new(source, device, "projector");
+        Ok(MobileVlm {
+            projector: Projector::new(config, &place)?,
+            language: Language::new(&config.language, pad, source, device)?,
+            sizes: Sizes {
+                tokens: projector::tokens(config),
+                patches: config.vision.patches(),
+                features: config.vision.hidden,
+            },
+        })
+    }
+
+    /// The same with adapters in the language model, which is frozen but for them.
+    ///
+    /// # Errors
+    /// [`TensorError`] where the source lacks a tensor.
+    pub fn with_lora(
+        self,
+        lora: &LoraConfig,
+        source: &dyn Source,
+        device: &Device,
+    ) -> Result<MobileVlm, TensorError> {
+        Ok(MobileVlm {
+            language: self.language.with_lora(lora, source, device)?,
+            ..self
+        })
+    }
+
+    /// The language model.
+    pub fn language(&self) -> &Language {
+        &self.language
+    }
+
+    /// Number T of places that a picture takes in a row.
+    pub fn picture_places(&self) -> usize {
+        self.sizes.tokens
+    }
+
+    /// `features`: `[pictures, P, V]` on the model's device. Returns image embeds
+    /// `[pictures, T, d]`.
+    pub fn project(&self, features: Tensor<3>) -> Tensor<3> {
+        self.projector.forward(features)
+    }
+
+    /// The summed cross-entropy over the supervised ids of a batch; label k is predicted from place
+    /// k − 1. Logits are computed for those places only.
+    ///
+    /// `features`: those of [`used_pictures`] in that order, `[pictures, P, V]`, on a device without
+    /// autodiff; `None` where there are none. `draws`: for dropout; `None` drops nothing.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] where features, ids or labels do not fit the model.
+    pub fn loss(
+        &self,
+        splice: &Splice,
+        features: Option<Tensor<3>>,
+        draws: Option<Draws>,
+    ) -> Result<Loss, ModelError> {
+        let (places, targets) = supervised(splice, self.language.vocabulary())?;
+        if targets.is_empty() {
+            return Ok(Loss {
+                sum: None,
+                supervised: 0,
+            });
+        }
+        let device = self.language.device();
+        let hidden = self.hidden(splice, features, draws)?;
+        let [rows, length, width] = hidden.dims();
+        let supervised = targets.len();
+        let ids = |ids: Vec<i64>| {
+            Tensor::<1, Int>::from_data(TensorData::new(ids, [supervised]), &device)
+        };
+        let hidden = hidden
+            .reshape([rows * length, width])
+            .select(0, ids(places));
+        let sum = ops::cross_entropy(self.language.logits(hidden), ids(targets));
+        Ok(Loss {
+            sum: Some(sum),
+            supervised,
+        })
+    }
+
+    /// Logits of every place, `[rows, length, vocabulary]`.
+    ///
+    /// # Errors
+    /// As [`MobileVlm::loss`].
+    pub fn logits(
+        &self,
+        splice: &Splice,
+        features: Option<Tensor<3>>,
+    ) -> Result<Tensor<3>, ModelError> {
+        let hidden = self.hidden(splice, features, None)?;
+        let [rows, length, width] = hidden.dims();
+        let logits = self.language.logits(hidden.reshape([rows * length, width]));
+        Ok(logits.reshape([rows, length, self.language.vocabulary()]))
+    }
+
+    /// The hidden state before the last norm, `[rows, length, d]`.
+    fn hidden(
+        &self,
+        splice: &Splice,
+        features: Option<Tensor<3>>,
+        draws: Option<Draws>,
+    ) -> Result<Tensor<3>, ModelError> {
+        let embeds = self.embeds(splice, features)?;
+        let mask = embeds::mask(splice, &self.language.device());
+        Ok(self.language.forward(embeds, &mask, draws))
+    }
+}
+
+/// The loss of a batch, before anybody divides it.
+#[derive(Debug)]
+pub struct Loss {
+    /// The sum over the supervised ids, `[1]`; `None` where there are none.
+    pub sum: Option<Tensor<1>>,
+    /// Ids that are supervised.
+    pub supervised: usize,
+}
+
+/// The flat places that predict something, and what.
+fn supervised(splice: &Splice, vocabulary: usize) -> Result<(Vec<i64>, Vec<i64>), ModelError> {
+    let (mut places, mut targets) = (Vec::new(), Vec::new());
+    let length = splice.rows.first().map_or(0, |row| row.labels.len());
+    for (row, spliced) in splice.rows.iter().enumerate() {
+        for (place, &label) in spliced.labels.iter().enumerate().skip(1) {
+            if label == IGNORE {
+                continue;
+            }
+            if usize::try_from(label).is_ok_and(|label| label < vocabulary) {
+                places.push((row * length + place - 1) as i64);
+                targets.push(i64::from(label));
+            } else {
+                return Err(ModelError::Input {
+                    what: "label",
+                    expected: format!("{IGNORE}, or an id below {vocabulary}"),
+                    found: format!("{label} in row {row}, place {place}"),
+                });
+            }
+        }
+    }
+    Ok((places, targets))
+}

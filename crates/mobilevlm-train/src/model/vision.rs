@@ -1,0 +1,241 @@
+//! The vision tower: CLIP's ViT up to the hidden state that the projector reads.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use mobilevlm_checkpoint::{Activation, TensorError, VisionConfig};
+
+use super::layers::{LayerNorm, Linear};
+use super::source::{Init, Place, Source};
+use crate::ops::{self, Mask};
+
+/// What HF's CLIP begins embeddings with (`initializer_range`).
+const EMBEDDING: Init = Init::Normal(0.02);
+
+/// CLIP's vision transformer, up to the hidden state that `mm_vision_select_layer` names.
+///
+/// Made on a plain device it runs without a graph, which is how it is frozen.
+#[derive(Module, Debug)]
+pub struct VisionTower {
+    embeddings: Embeddings,
+    pre_layrnorm: LayerNorm,
+    encoder: Encoder,
+    #[module(skip)]
+    image_size: usize,
+    #[module(skip)]
+    patch_size: usize,
+}
+
+#[derive(Module, Debug)]
+struct Embeddings {
+    class_embedding: Param<Tensor<1>>,
+    patch_embedding: Patches,
+    position_embedding: Positions,
+}
+
+#[derive(Module, Debug)]
+struct Patches {
+    /// `[hidden, 3, patch, patch]`: a convolution whose stride is its size.
+    weight: Param<Tensor<4>>,
+}
+
+#[derive(Module, Debug)]
+struct Positions {
+    /// `[patches + 1, hidden]`, the class token's first.
+    weight: Param<Tensor<2>>,
+}
+
+#[derive(Module, Debug)]
+struct Encoder {
+    layers: Vec<Block>,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    layer_norm1: LayerNorm,
+    self_attn: Attention,
+    layer_norm2: LayerNorm,
+    mlp: FeedForward,
+}
+
+#[derive(Module, Debug)]
+struct Attention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    #[module(skip)]
+    heads: usize,
+}
+
+#[derive(Module, Debug)]
+struct FeedForward {
+    fc1: Linear,
+    fc2: Linear,
+    #[module(skip)]
+    is_quick: bool,
+}
+
+impl VisionTower {
+    /// Makes the tower; its names begin with `vision.`.
+    ///
+    /// # Errors
+    /// [`TensorError`] where the source lacks a tensor.
+    pub fn new(
+        config: &VisionConfig,
+        source: &dyn Source,
+        device: &Device,
+    ) -> Result<VisionTower, TensorError> {
+        let place = Place::new(source, device, "vision");
+        let (hidden, patch) = (config.hidden, config.patch_size);
+        let eps = f64::from(config.eps);
+        let embeddings = place.pp("embeddings");
+        let class = Init::Normal((hidden as f64).powf(-0.5));
+        let layers = place.pp("encoder").pp("layers");
+        Ok(VisionTower {
+            embeddings: Embeddings {
+                class_embedding: embeddings.param("class_embedding", [hidden], class)?,
+                patch_embedding: Patches {
+                    weight: embeddings.pp("patch_embedding").param(
+                        "weight",
+                        [hidden, 3, patch, patch],
+                        EMBEDDING,
+                    )?,
+                },
+                position_embedding: Positions {
+                    weight: embeddings.pp("position_embedding").param(
+                        "weight",
+                        [config.patches() + 1, hidden],
+                        EMBEDDING,
+                    )?,
+                },
+            },
+            pre_layrnorm: LayerNorm::new(&place.pp("pre_layrnorm"), hidden, eps)?,
+            encoder: Encoder {
+                layers: (0..config.blocks_to_run)
+                    .map(|layer| Block::new(config, &layers.pp(layer)))
+                    .collect::<Result<_, _>>()?,
+            },
+            image_size: config.image_size,
+            patch_size: patch,
+        })
+    }
+
+    /// Side S of the square picture in pixels.
+    pub fn image_size(&self) -> usize {
+        self.image_size
+    }
+
+    /// Number of patches P of a picture.
+    pub fn patches(&self) -> usize {
+        (self.image_size / self.patch_size).pow(2)
+    }
+
+    /// The device of the parameters, on which pixels are expected.
+    pub fn device(&self) -> Device {
+        self.embeddings.class_embedding.val().device()
+    }
+
+    /// Encodes pictures.
+    ///
+    /// `pixels`: `[pictures, 3, S, S]`, normalised. Returns `[pictures, P, V]`; the class token is
+    /// dropped. Upstream: `CLIPVisionTower.forward` with `feature_select`.
+    pub fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
+        let x = self.hidden(pixels);
+        let [_, places, _] = x.dims();
+        x.narrow(1, 1, places - 1)
+    }
+
+    /// The hidden state with the class token first, `[pictures, P + 1, V]`.
+    pub fn hidden(&self, pixels: Tensor<4>) -> Tensor<3> {
+        let Embeddings {
+            class_embedding,
+            patch_embedding,
+            position_embedding,
+        } = &self.embeddings;
+        let pictures = pixels.dims()[0];
+        let [hidden, channels, patch, _] = patch_embedding.weight.dims();
+        let grid = self.image_size / patch;
+        let columns = channels * patch * patch;
+        let rows = pixels
+            .reshape([pictures, channels, grid, patch, grid, patch])
+            .permute([0, 2, 4, 1, 3, 5])
+            .reshape([pictures, grid * grid, columns]);
+        let weight = patch_embedding.weight.val().reshape([hidden, columns]);
+        let patches = ops::linear(rows, weight, None);
+        let class = class_embedding
+            .val()
+            .reshape([1, 1, hidden])
+            .expand([pictures, 1, hidden]);
+        let x = Tensor::cat(vec![class, patches], 1);
+        let x = x + position_embedding.weight.val().unsqueeze::<3>();
+        let layers = self.encoder.layers.iter();
+        layers.fold(self.pre_layrnorm.forward(x), |x, layer| layer.forward(x))
+    }
+}
+
+impl Block {
+    /// Begins as HF's `CLIPPreTrainedModel._init_weights`.
+    fn new(config: &VisionConfig, place: &Place<'_>) -> Result<Block, TensorError> {
+        let (hidden, ffn) = (config.hidden, config.ffn);
+        let eps = f64::from(config.eps);
+        let width = hidden as f64;
+        let narrow = Init::Normal(width.powf(-0.5) * (2.0 * config.layers as f64).powf(-0.5));
+        let out = Init::Normal(width.powf(-0.5));
+        let wide = Init::Normal((2.0 * width).powf(-0.5));
+        let (attention, mlp) = (place.pp("self_attn"), place.pp("mlp"));
+        let linear = |place: Place<'_>, inputs, outputs, init| {
+            Linear::new(&place, inputs, outputs, (init, Init::Constant(0.0)))
+        };
+        Ok(Block {
+            layer_norm1: LayerNorm::new(&place.pp("layer_norm1"), hidden, eps)?,
+            self_attn: Attention {
+                q_proj: linear(attention.pp("q_proj"), hidden, hidden, narrow)?,
+                k_proj: linear(attention.pp("k_proj"), hidden, hidden, narrow)?,
+                v_proj: linear(attention.pp("v_proj"), hidden, hidden, narrow)?,
+                out_proj: linear(attention.pp("out_proj"), hidden, hidden, out)?,
+                heads: config.heads,
+            },
+            layer_norm2: LayerNorm::new(&place.pp("layer_norm2"), hidden, eps)?,
+            mlp: FeedForward {
+                fc1: linear(mlp.pp("fc1"), hidden, ffn, wide)?,
+                fc2: linear(mlp.pp("fc2"), ffn, hidden, narrow)?,
+                is_quick: config.activation == Activation::QuickGelu,
+            },
+        })
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = x.clone() + self.self_attn.forward(self.layer_norm1.forward(x));
+        x.clone() + self.mlp.forward(self.layer_norm2.forward(x))
+    }
+}
+
+impl Attention {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [pictures, places, hidden] = x.dims();
+        let heads = |x: Tensor<3>| {
+            x.reshape([pictures, places, self.heads, hidden / self.heads])
+                .swap_dims(1, 2)
+        };
+        let query = heads(self.q_proj.forward(x.clone()));
+        let key = heads(self.k_proj.forward(x.clone()));
+        let value = heads(self.v_proj.forward(x));
+        let mask = Mask {
+            causal: false,
+            keys: None,
+        };
+        let attended = ops::attention(query, key, value, &mask);
+        self.out_proj
+            .forward(attended.swap_dims(1, 2).reshape([pictures, places, hidden]))
+    }
+}
+
+impl FeedForward {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = self.fc1.forward(x);
+        self.fc2.forward(match self.is_quick {
+            true => ops::quick_gelu(x),
+            false => ops::gelu(x),
+        })
+    }
+}

@@ -1,0 +1,332 @@
+//! AdamW over named parameters, with upstream's groups.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use mobilevlm_checkpoint::Inventory;
+
+use crate::error::ModelError;
+use crate::model::{Change, NamedGradients, change_trained, flat, to_stored};
+
+/// Parameters that share a peak rate and a decay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterGroup {
+    /// The highest learning rate.
+    pub rate: f64,
+    /// What decay takes of the weights, times the rate.
+    pub weight_decay: f64,
+    /// Whether the parameters are of the kind that decays, even where the decay is 0.
+    pub decays: bool,
+    /// Upstream's names.
+    pub parameters: Vec<String>,
+}
+
+/// What upstream's `VLMTrainer.create_optimizer` reads; the names are HF's and upstream's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GroupOptions {
+    /// The peak rate.
+    pub learning_rate: f64,
+    /// The peak rate of the projector, if it has its own.
+    pub mm_projector_lr: Option<f64>,
+    /// The decay of those that decay.
+    pub weight_decay: f64,
+}
+
+/// Upstream's groups of the named parameters: those that decay, then those that do not; with a rate
+/// of its own for the projector, the rest so and then the projector so. Groups can be empty.
+///
+/// With a rate for the projector, upstream loses what of the tower is outside its layers. The tower
+/// is frozen in every recipe, so it makes no difference.
+pub fn parameter_groups<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    options: &GroupOptions,
+) -> Vec<ParameterGroup> {
+    let group = |rate, decays| ParameterGroup {
+        rate,
+        weight_decay: if decays { options.weight_decay } else { 0.0 },
+        decays,
+        parameters: Vec::new(),
+    };
+    let rate = options.learning_rate;
+    let mut groups = vec![group(rate, true), group(rate, false)];
+    if let Some(rate) = options.mm_projector_lr {
+        groups.extend([group(rate, true), group(rate, false)]);
+    }
+    for name in names {
+        let is_projector = name.contains("mm_projector");
+        let is_lost = name.contains("vision_tower") && !name.contains(".layers.");
+        let place = usize::from(!decays(name));
+        let place = match options.mm_projector_lr {
+            Some(_) if is_lost => continue,
+            Some(_) if is_projector => 2 + place,
+            _ => place,
+        };
+        groups[place].parameters.push(name.to_owned());
+    }
+    groups
+}
+
+/// Whether a parameter decays: all but biases and the weights of `nn.LayerNorm` and its subclasses
+/// (CLIP's, `ldpnet`'s). LLaMA's norms are none and decay. Upstream: `get_parameter_names` with
+/// `ALL_LAYERNORM_LAYERS` of transformers 4.33.1.
+pub fn decays(name: &str) -> bool {
+    if name.contains("bias") {
+        return false;
+    }
+    let parts: Vec<&str> = name.split('.').collect();
+    let is_layer_norm = match parts.as_slice() {
+        [.., norm, "weight"] if name.contains("vision_tower") => {
+            norm.contains("norm") || norm.contains("layrnorm")
+        }
+        // `ldpnet`: block.0 and block.2 are a convolution `0` and a norm `1`.
+        [.., "block", "0" | "2", "1", "weight"] => true,
+        _ => false,
+    };
+    !is_layer_norm
+}
+
+/// AdamW's constants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWConfig {
+    /// What the mean of gradients keeps in a step.
+    pub beta1: f64,
+    /// What the mean of squares keeps in a step.
+    pub beta2: f64,
+    /// Added to the root of the mean of squares.
+    pub eps: f64,
+}
+
+/// HF's defaults, which upstream uses.
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+        }
+    }
+}
+
+/// AdamW as torch computes it: decay first, both means corrected for their start at 0.
+#[derive(Debug)]
+pub struct AdamW {
+    config: AdamWConfig,
+    groups: Vec<ParameterGroup>,
+    steps: u64,
+    /// Of every trained parameter, flat `[n]`.
+    moments: BTreeMap<String, Moments>,
+}
+
+#[derive(Debug)]
+struct Moments {
+    mean: Tensor<1>,
+    square: Tensor<1>,
+}
+
+// torch's names of the state.
+const MEAN: &str = "exp_avg";
+const SQUARE: &str = "exp_avg_sq";
+
+impl AdamW {
+    /// A fresh optimiser.
+    pub fn new(config: AdamWConfig, groups: Vec<ParameterGroup>) -> AdamW {
+        AdamW {
+            config,
+            groups,
+            steps: 0,
+            moments: BTreeMap::new(),
+        }
+    }
+
+    /// The groups, in the order of rates.
+    pub fn groups(&self) -> &[ParameterGroup] {
+        &self.groups
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes a step of every trained parameter of a module. `rates`: one for each group.
+    ///
+    /// # Errors
+    /// [`ModelError::Parameter`] where a trained parameter has no gradient or no group; the
+    /// optimiser is then as before.
+    pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        prefix: &str,
+        gradients: NamedGradients,
+        rates: &[f64],
+    ) -> Result<M, ModelError> {
+        let missing = |name: String, what| ModelError::Parameter { name, what };
+        let mut settings = BTreeMap::new();
+        for (group, &rate) in self.groups.iter().zip(rates) {
+            for name in &group.parameters {
+                settings.insert(name.as_str(), (rate, group.weight_decay));
+            }
+        }
+        for parameter in crate::model::parameters(&module, prefix) {
+            if !parameter.trained {
+                continue;
+            }
+            if !settings.contains_key(parameter.name.as_str()) {
+                return Err(missing(parameter.name, "group with a learning rate"));
+            }
+            if !gradients.by_name.contains_key(&parameter.name) {
+                return Err(missing(parameter.name, "gradient"));
+            }
+        }
+        self.steps += 1;
+        let steps = self.steps as f64;
+        let AdamWConfig { beta1, beta2, eps } = self.config;
+        let mut step = Step {
+            settings,
+            gradients,
+            moments: &mut self.moments,
+            beta1,
+            beta2,
+            eps,
+            correction1: 1.0 - beta1.powf(steps),
+            correction2: (1.0 - beta2.powf(steps)).sqrt(),
+        };
+        Ok(change_trained(module, prefix, &mut step))
+    }
+
+    /// The state by torch's names behind the parameter's, `model.norm.weight.exp_avg`; beside it
+    /// [`AdamW::steps`] has to be kept.
+    pub fn state(&self) -> Inventory {
+        let entries = self.moments.iter().flat_map(|(name, moments)| {
+            [
+                (format!("{name}.{MEAN}"), to_stored(moments.mean.clone())),
+                (
+                    format!("{name}.{SQUARE}"),
+                    to_stored(moments.square.clone()),
+                ),
+            ]
+        });
+        entries.collect()
+    }
+
+    /// Takes over a state; moments go to `device`, which is without autodiff.
+    ///
+    /// # Errors
+    /// [`ModelError::Parameter`] where half of a parameter's state is missing or of another length;
+    /// the optimiser is then as before.
+    pub fn restore(
+        &mut self,
+        steps: u64,
+        state: &Inventory,
+        device: &Device,
+    ) -> Result<(), ModelError> {
+        let mut moments = BTreeMap::new();
+        for (full, mean) in state.iter() {
+            let Some(name) = full
+                .strip_suffix(MEAN)
+                .and_then(|name| name.strip_suffix('.'))
+            else {
+                continue;
+            };
+            let missing = |what| ModelError::Parameter {
+                name: name.to_owned(),
+                what,
+            };
+            let mean = mean
+                .to_f32()
+                .ok_or_else(|| missing("numbers in its state"))?;
+            let square = state
+                .get(&format!("{name}.{SQUARE}"))
+                .and_then(|square| square.to_f32())
+                .filter(|square| square.len() == mean.len())
+                .ok_or_else(|| missing("mean of squares of its length"))?;
+            let moment = Moments {
+                mean: flat(mean, device),
+                square: flat(square, device),
+            };
+            moments.insert(name.to_owned(), moment);
+        }
+        self.moments = moments;
+        self.steps = steps;
+        Ok(())
+    }
+}
+
+struct Step<'a> {
+    /// Rate and decay.
+    settings: BTreeMap<&'a str, (f64, f64)>,
+    gradients: NamedGradients,
+    moments: &'a mut BTreeMap<String, Moments>,
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+    correction1: f64,
+    correction2: f64,
+}
+
+impl Change for Step<'_> {
+    /// torch's `_single_tensor_adamw`.
+    fn change(&mut self, name: &str, value: Tensor<1>) -> Tensor<1> {
+        // Both are there: `AdamW::step` has looked.
+        let (Some(&(rate, decay)), Some(gradient)) =
+            (self.settings.get(name), self.gradients.by_name.remove(name))
+        else {
+            return value;
+        };
+        let old = self.moments.remove(name);
+        let (mean, square) = match old {
+            Some(Moments { mean, square }) => (
+                mean * self.beta1 + gradient.clone() * (1.0 - self.beta1),
+                square * self.beta2 + gradient.square() * (1.0 - self.beta2),
+            ),
+            None => (
+                gradient.clone() * (1.0 - self.beta1),
+                gradient.square() * (1.0 - self.beta2),
+            ),
+        };
+        let value = match decay * rate == 0.0 {
+            true => value,
+            false => value * (1.0 - rate * decay),
+        };
+        let deviation = square.clone().sqrt() / self.correction2 + self.eps;
+        let update = mean.clone() / deviation * (rate / self.correction1);
+        self.moments
+            .insert(name.to_owned(), Moments { mean, square });
+        value - update
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn norms_of_the_language_model_decay_and_layer_norms_do_not() {
+        let tower = "model.vision_tower.vision_tower.vision_model";
+        for name in [
+            "model.norm.weight".to_owned(),
+            "model.layers.0.input_layernorm.weight".to_owned(),
+            "model.layers.0.post_attention_layernorm.weight".to_owned(),
+            "model.embed_tokens.weight".to_owned(),
+            "model.mm_projector.peg.peg.0.weight".to_owned(),
+            "model.mm_projector.positions".to_owned(),
+            "model.mm_projector.model.mb_block.1.block.0.0.weight".to_owned(),
+            "model.mm_projector.model.mb_block.1.block.1.fc1.weight".to_owned(),
+            format!("{tower}.embeddings.class_embedding"),
+            format!("{tower}.encoder.layers.0.mlp.fc1.weight"),
+        ] {
+            assert!(decays(&name), "{name}");
+        }
+        for name in [
+            "model.mm_projector.mlp.mlp.0.bias".to_owned(),
+            "model.mm_projector.model.mb_block.1.block.0.1.weight".to_owned(),
+            "model.mm_projector.model.mb_block.2.block.2.1.weight".to_owned(),
+            format!("{tower}.pre_layrnorm.weight"),
+            format!("{tower}.post_layernorm.weight"),
+            format!("{tower}.encoder.layers.0.layer_norm2.weight"),
+        ] {
+            assert!(!decays(&name), "{name}");
+        }
+    }
+}
