@@ -11,6 +11,7 @@ pub mod recipe;
 pub mod run;
 mod schedule;
 mod step;
+pub mod tokenizer;
 mod weights;
 
 pub use check::{CheckItem, CheckReport, OnPart, check};
