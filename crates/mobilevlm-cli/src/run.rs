@@ -26,6 +26,8 @@ pub fn run() -> ExitCode {
         Command::Tokenize(args) => commands::tokenize::run(&args, terminal),
         Command::Data(args) => commands::data::run(&args, terminal),
         Command::Eval(args) => commands::eval::run(&args, terminal),
+        #[cfg(feature = "train")]
+        Command::Train(args) => commands::train::run(&args, terminal),
         Command::Bench(args) => commands::bench::run(&args, terminal),
         Command::Verify(args) => commands::verify::run(&args, terminal),
         Command::Doctor(args) => commands::doctor::run(&args, terminal),

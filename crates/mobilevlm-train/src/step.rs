@@ -164,7 +164,7 @@ impl Accumulated {
         if let Some(most) = self.options.max_grad_norm {
             // torch's `clip_grad_norm_`.
             let factor = most / (norm + 1e-6);
-            if !(factor >= 1.0) {
+            if factor < 1.0 || factor.is_nan() {
                 gradients.scale(factor);
             }
         }

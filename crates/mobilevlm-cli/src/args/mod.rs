@@ -5,6 +5,8 @@ mod convert;
 mod data;
 mod eval;
 mod groups;
+#[cfg(feature = "train")]
+mod train;
 mod verify;
 
 use std::ffi::OsString;
@@ -24,6 +26,8 @@ pub(crate) use groups::{
     ArithmeticName, ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape,
 };
 use groups::{format, mix};
+#[cfg(feature = "train")]
+pub(crate) use train::TrainArgs;
 pub(crate) use verify::{VerifyArgs, What};
 
 const STYLES: Styles = Styles::styled()
@@ -80,6 +84,9 @@ pub(crate) enum Command {
     Data(DataArgs),
     /// Say how often a model is right, on questions that it was not trained on.
     Eval(EvalArgs),
+    /// Train a model, or compare the training with upstream's.
+    #[cfg(feature = "train")]
+    Train(TrainArgs),
     /// Measure how fast a model runs, as shares of what the machine can do.
     Bench(BenchArgs),
     /// Compare this engine with recorded results of the original code.

@@ -15,5 +15,7 @@ pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod pull;
 pub(crate) mod tokenize;
+#[cfg(feature = "train")]
+pub(crate) mod train;
 pub(crate) mod use_model;
 pub(crate) mod verify;

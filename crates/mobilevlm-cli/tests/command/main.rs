@@ -9,6 +9,8 @@ mod data_sets;
 mod eval;
 mod hub;
 mod other;
+#[cfg(feature = "train")]
+mod train;
 mod verify;
 
 use std::io::Write;

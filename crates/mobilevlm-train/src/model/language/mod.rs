@@ -109,8 +109,8 @@ impl Language {
     /// What is added to the mean square in every norm, as far as they agree.
     pub fn rms_eps(&self) -> Option<f64> {
         let eps = self.norm.eps();
-        let same = self.layers.iter().flat_map(Block::rms_eps);
-        same.fold(Some(eps), |all, one| all.filter(|&all| all == one))
+        let mut others = self.layers.iter().flat_map(Block::rms_eps);
+        others.all(|other| other == eps).then_some(eps)
     }
 
     /// The device of the parameters, on which all inputs are expected.

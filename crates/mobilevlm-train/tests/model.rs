@@ -1,0 +1,467 @@
+//! A model of random weights: what is frozen, dropped, accumulated and resumed.
+
+use burn::tensor::Device;
+use mobilevlm_checkpoint::{
+    Activation, Aspect, Config, LanguageConfig, Layout, LdpV2, Preprocess, Projector, VisionConfig,
+};
+use mobilevlm_data::{Batch, IGNORE, PICTURE, Splice, splice};
+use mobilevlm_train::{
+    Accumulated, Accumulation, AdamW, AdamWConfig, Draws, GroupOptions, LoraConfig, MobileVlm,
+    NamedGradients, NonFinite, RandomSource, Start, StepOptions, VisionTower, parameter_groups,
+    parameters, train_only, values,
+};
+
+fn config(projector: Projector) -> Config {
+    Config {
+        layout: Layout::Authors,
+        vision: VisionConfig {
+            hidden: 16,
+            heads: 2,
+            ffn: 32,
+            layers: 2,
+            blocks_to_run: 1,
+            image_size: 56,
+            patch_size: 4,
+            eps: 1e-5,
+            activation: Activation::QuickGelu,
+        },
+        projector,
+        language: LanguageConfig {
+            hidden: 32,
+            heads: 4,
+            kv_heads: 2,
+            head_dim: 8,
+            ffn: 48,
+            layers: 2,
+            vocab: 40,
+            ..LanguageConfig::default()
+        },
+        preprocess: Preprocess {
+            aspect: Aspect::Pad,
+            image_size: 56,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+        },
+        tower_name: None,
+    }
+}
+
+struct Toy {
+    model: MobileVlm,
+    tower: VisionTower,
+}
+
+impl Toy {
+    fn new(config: Config) -> Toy {
+        let start = Start::random(config, Some(0), 3);
+        Toy {
+            model: start.model(&Device::flex().autodiff()).unwrap(),
+            tower: start.tower(&Device::flex()).unwrap(),
+        }
+    }
+
+    /// Rows of a picture and an answer of `lengths` ids.
+    fn batch(&self, lengths: &[usize], with_pictures: bool) -> Splice {
+        let most = lengths.iter().max().unwrap() + 3;
+        let row = |answer: usize, labels: bool| {
+            let mark = if with_pictures { PICTURE } else { 7 };
+            let mut row = match labels {
+                false => vec![1, mark, 5],
+                true => vec![IGNORE; 3],
+            };
+            row.extend((0..answer).map(|id| 9 + (id % 30) as i32));
+            row.resize(most, if labels { IGNORE } else { 0 });
+            row
+        };
+        let rows = |labels| lengths.iter().map(|&length| row(length, labels)).collect();
+        let batch = Batch {
+            input_ids: rows(false),
+            labels: rows(true),
+            attention_mask: lengths
+                .iter()
+                .map(|&length| (0..most).map(|place| place < length + 3).collect())
+                .collect(),
+        };
+        splice(&batch, lengths.len(), self.model.picture_places()).unwrap()
+    }
+
+    fn loss(
+        &self,
+        model: &MobileVlm,
+        batch: &Splice,
+        draws: Option<Draws>,
+    ) -> mobilevlm_train::Loss {
+        let pictures = mobilevlm_train::used_pictures(batch).len();
+        let features = (pictures > 0).then(|| {
+            let side = self.tower.image_size();
+            let pixels = burn::tensor::Tensor::ones([pictures, 3, side, side], &Device::flex());
+            self.tower.forward(pixels)
+        });
+        model.loss(batch, features, draws).unwrap()
+    }
+}
+
+fn optimizer(model: &MobileVlm, weight_decay: f64) -> AdamW {
+    let names = parameters(model, "");
+    let names = names.iter().map(|parameter| parameter.name.as_str());
+    let options = GroupOptions {
+        learning_rate: 1e-2,
+        mm_projector_lr: None,
+        weight_decay,
+    };
+    AdamW::new(AdamWConfig::default(), parameter_groups(names, &options))
+}
+
+fn step(
+    toy: &Toy,
+    model: MobileVlm,
+    optimizer: &mut AdamW,
+    batches: &[Splice],
+    options: StepOptions,
+) -> (MobileVlm, mobilevlm_train::StepOutcome) {
+    let mut accumulated = Accumulated::new(options);
+    for batch in batches {
+        let loss = toy.loss(&model, batch, None);
+        accumulated.add(&model, "", loss);
+    }
+    accumulated
+        .finish(model, "", optimizer, &[1e-2, 1e-2])
+        .unwrap()
+}
+
+/// All projectors of the paper's Table 7 and of the family.
+fn projectors() -> Vec<Projector> {
+    let variants = [
+        LdpV2::PoolPeg,
+        LdpV2::NoPool,
+        LdpV2::Pool,
+        LdpV2::PoolPositions,
+    ];
+    let mut all = vec![
+        Projector::Linear,
+        Projector::Mlp { depth: 2 },
+        Projector::LdpNet,
+    ];
+    all.extend(variants.map(Projector::LdpNetV2));
+    all
+}
+
+#[test]
+fn every_projector_trains_alone_and_the_rest_keeps_its_bits() {
+    for projector in projectors() {
+        let toy = Toy::new(config(projector));
+        let before = values(&toy.model, "", |_| true);
+        let model = train_only(toy.model.clone(), "", |name| name.contains("mm_projector"));
+        let mut optimizer = optimizer(&model, 0.1);
+        let batch = [toy.batch(&[4, 2], true)];
+        let (mut model, first) = step(&toy, model, &mut optimizer, &batch, StepOptions::default());
+        let mut last = first;
+        for _ in 0..5 {
+            (model, last) = step(&toy, model, &mut optimizer, &batch, StepOptions::default());
+        }
+        assert!(
+            last.loss < first.loss,
+            "{projector:?}: {} {}",
+            first.loss,
+            last.loss
+        );
+        for (name, tensor) in values(&model, "", |_| true).iter() {
+            let same = before.get(name).unwrap().data() == tensor.data();
+            assert_eq!(
+                same,
+                !name.contains("mm_projector"),
+                "{projector:?}: {name}"
+            );
+        }
+        assert!(
+            optimizer
+                .state()
+                .iter()
+                .all(|(name, _)| name.contains("mm_projector"))
+        );
+    }
+}
+
+#[test]
+fn text_alone_gives_the_projector_zero_gradients_and_steps_it_by_its_momentum() {
+    let toy = Toy::new(config(Projector::Mlp { depth: 2 }));
+    let mut optimizer = optimizer(&toy.model, 0.0);
+    let pictures = [toy.batch(&[4], true)];
+    let text = [toy.batch(&[4], false)];
+    let (model, _) = step(
+        &toy,
+        toy.model.clone(),
+        &mut optimizer,
+        &pictures,
+        StepOptions::default(),
+    );
+    let mut accumulated = Accumulated::new(StepOptions::default());
+    accumulated.add(&model, "", toy.loss(&model, &text[0], None));
+    let norms = accumulated.gradients().norms();
+    let projector = |name: &str| name.contains("mm_projector");
+    assert!(
+        norms
+            .iter()
+            .filter(|(name, _)| projector(name))
+            .all(|(_, &norm)| norm == 0.0)
+    );
+    assert!(
+        norms
+            .iter()
+            .filter(|(name, _)| !projector(name))
+            .all(|(_, &norm)| norm > 0.0)
+    );
+    let before = values(&model, "", projector);
+    let (model, outcome) = step(&toy, model, &mut optimizer, &text, StepOptions::default());
+    assert!(outcome.taken);
+    for (name, tensor) in values(&model, "", projector).iter() {
+        assert_ne!(before.get(name).unwrap().data(), tensor.data(), "{name}");
+    }
+    // A projector alone has nothing to learn from text, and the step is one of zeros.
+    let alone = train_only(model, "", projector);
+    let mut accumulated = Accumulated::new(StepOptions::default());
+    accumulated.add(&alone, "", toy.loss(&alone, &text[0], None));
+    assert_eq!(accumulated.gradients().norm(), 0.0);
+}
+
+#[test]
+fn the_embedding_of_padding_has_no_gradient_where_the_configuration_names_it() {
+    let config = config(Projector::Linear);
+    let device = Device::flex().autodiff();
+    for (pad, is_zero) in [(Some(0), true), (None, false), (Some(9), false)] {
+        let toy = Toy {
+            model: MobileVlm::new(&config, pad, &RandomSource::new(3), &device).unwrap(),
+            ..Toy::new(config.clone())
+        };
+        // An id 0 inside the text, and id 9 in every answer.
+        let ids = vec![vec![1, 0, 9, 10, 9]];
+        let batch = Batch {
+            labels: vec![vec![IGNORE, IGNORE, 9, 10, 11]],
+            attention_mask: vec![vec![true; 5]],
+            input_ids: ids,
+        };
+        let splice = splice(&batch, 1, toy.model.picture_places()).unwrap();
+        let mut accumulated = Accumulated::new(StepOptions::default());
+        accumulated.add(&toy.model, "", toy.loss(&toy.model, &splice, None));
+        let gradient = accumulated
+            .gradients()
+            .values("model.embed_tokens.weight")
+            .unwrap();
+        let rows: Vec<bool> = gradient
+            .chunks(32)
+            .map(|row| row.iter().all(|&x| x == 0.0))
+            .collect();
+        assert_eq!(rows[0], is_zero, "{pad:?}");
+        assert_eq!(rows[9], pad == Some(9), "{pad:?}");
+        assert!(!rows[10] && !rows[1]);
+    }
+}
+
+/// One large batch, and the same rows in two micro-batches.
+#[test]
+fn accumulation_by_tokens_equals_the_large_batch_and_upstreams_does_not() {
+    let toy = Toy::new(config(Projector::Mlp { depth: 2 }));
+    let whole = [toy.batch(&[9, 2], true)];
+    let parts = [toy.batch(&[9], true), toy.batch(&[2], true)];
+    let gradients = |batches: &[Splice], accumulation| {
+        let options = StepOptions {
+            accumulation,
+            ..StepOptions::default()
+        };
+        let mut accumulated = Accumulated::new(options);
+        for batch in batches {
+            accumulated.add(&toy.model, "", toy.loss(&toy.model, batch, None));
+        }
+        accumulated.gradients()
+    };
+    let distance = |a: &NamedGradients, b: &NamedGradients| {
+        let mut difference = a.clone();
+        difference.add(b.clone(), -1.0);
+        difference.norm() / b.norm()
+    };
+    let large = gradients(&whole, Accumulation::MicroBatches);
+    let tokens = gradients(&parts, Accumulation::Tokens);
+    assert!(
+        distance(&tokens, &large) < 1e-5,
+        "{}",
+        distance(&tokens, &large)
+    );
+    let means = gradients(&parts, Accumulation::MicroBatches);
+    assert!(
+        distance(&means, &large) > 1e-2,
+        "{}",
+        distance(&means, &large)
+    );
+}
+
+#[test]
+fn a_step_without_a_finite_loss_is_left_out_unless_upstreams_way_is_asked_for() {
+    let toy = Toy::new(config(Projector::Mlp { depth: 2 }));
+    let mut optimizer = optimizer(&toy.model, 0.0);
+    let some = [toy.batch(&[4], true)];
+    let none = [toy.batch(&[0], true)];
+    let (model, _) = step(
+        &toy,
+        toy.model.clone(),
+        &mut optimizer,
+        &some,
+        StepOptions::default(),
+    );
+    let before = values(&model, "", |_| true);
+    let same = |model: &MobileVlm| {
+        let after = values(model, "", |_| true);
+        before
+            .iter()
+            .all(|(name, tensor)| after.get(name).unwrap().data() == tensor.data())
+    };
+    let (model, outcome) = step(&toy, model, &mut optimizer, &none, StepOptions::default());
+    assert!(outcome.loss.is_nan() && !outcome.taken && outcome.supervised == 0);
+    assert!(same(&model));
+    assert_eq!(optimizer.steps(), 1);
+
+    let upstream = StepOptions {
+        non_finite: NonFinite::UpstreamStep,
+        ..StepOptions::default()
+    };
+    let (model, outcome) = step(&toy, model, &mut optimizer, &none, upstream);
+    assert!(outcome.loss.is_nan() && outcome.taken && outcome.gradient_norm == 0.0);
+    assert!(!same(&model), "the old momentum moves the weights");
+    // Beside a batch with something to learn, one without counts as nothing.
+    let both = [some[0].clone(), none[0].clone()];
+    let of = |batches: &[Splice]| {
+        let mut accumulated = Accumulated::new(StepOptions::default());
+        for batch in batches {
+            accumulated.add(&model, "", toy.loss(&model, batch, None));
+        }
+        accumulated.gradients().norm()
+    };
+    assert_eq!(of(&both), of(&some));
+}
+
+#[test]
+fn adapters_train_alone_beside_the_projector_and_begin_as_nothing() {
+    let toy = Toy::new(config(Projector::Mlp { depth: 2 }));
+    let lora = LoraConfig {
+        r: 4,
+        alpha: 8.0,
+        dropout: 0.5,
+    };
+    let device = Device::flex().autodiff();
+    let model = toy
+        .model
+        .clone()
+        .with_lora(&lora, &RandomSource::new(5), &device)
+        .unwrap();
+    let batch = toy.batch(&[4, 3], true);
+    let value = |model: &MobileVlm, draws| {
+        let sum = toy.loss(model, &batch, draws).sum.unwrap();
+        sum.into_scalar::<f32>()
+    };
+    assert_eq!(value(&model, None), value(&toy.model, None), "B is 0");
+    for parameter in parameters(&model, "") {
+        let expected = parameter.name.contains(".lora_") || parameter.name.contains("mm_projector");
+        assert_eq!(parameter.trained, expected, "{}", parameter.name);
+    }
+    let mut optimizer = optimizer(&model, 0.0);
+    let before = values(&model, "", |name| !name.contains("lora"));
+    let (model, _) = step(
+        &toy,
+        model,
+        &mut optimizer,
+        std::slice::from_ref(&batch),
+        StepOptions::default(),
+    );
+    let (model, _) = step(
+        &toy,
+        model,
+        &mut optimizer,
+        std::slice::from_ref(&batch),
+        StepOptions::default(),
+    );
+    for (name, tensor) in values(&model, "", |name| !name.contains("lora")).iter() {
+        let same = before.get(name).unwrap().data() == tensor.data();
+        assert_eq!(same, !name.contains("mm_projector"), "{name}");
+    }
+    // Dropout is a function of its key, and absent without one.
+    let draws = |seed| Some(Draws::new(seed));
+    assert_eq!(value(&model, draws(1)), value(&model, draws(1)));
+    assert_ne!(value(&model, draws(1)), value(&model, draws(2)));
+    assert_ne!(value(&model, draws(1)), value(&model, None));
+}
+
+#[test]
+fn a_state_that_was_written_and_read_goes_on_bit_for_bit() {
+    let toy = Toy::new(config(Projector::LdpNetV2(LdpV2::PoolPeg)));
+    let batch = [toy.batch(&[4, 2], true)];
+    let run = |model: MobileVlm, optimizer: &mut AdamW, steps: usize| {
+        (0..steps).fold(model, |model, _| {
+            step(&toy, model, optimizer, &batch, StepOptions::default()).0
+        })
+    };
+    let mut straight = optimizer(&toy.model, 0.1);
+    let end = run(toy.model.clone(), &mut straight, 4);
+
+    let mut first = optimizer(&toy.model, 0.1);
+    let half = run(toy.model.clone(), &mut first, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let (weights, state) = (
+        folder.path().join("w.safetensors"),
+        folder.path().join("s.safetensors"),
+    );
+    mobilevlm_checkpoint::write_safetensors(&weights, &values(&half, "", |_| true)).unwrap();
+    mobilevlm_checkpoint::write_safetensors(&state, &first.state()).unwrap();
+    let read = |path: &std::path::Path| {
+        mobilevlm_checkpoint::stored_tensors(path, mobilevlm_checkpoint::Access::Read).unwrap()
+    };
+    let named = read(&weights)
+        .into_iter()
+        .map(|(name, tensor)| (mobilevlm_checkpoint::canonical_name(&name).unwrap(), tensor));
+    let named: mobilevlm_checkpoint::Inventory = named.collect();
+    let device = Device::flex().autodiff();
+    let config = config(Projector::LdpNetV2(LdpV2::PoolPeg));
+    let model = MobileVlm::new(&config, Some(0), &named, &device).unwrap();
+    let mut second = optimizer(&model, 0.1);
+    let state = read(&state).into_iter().collect();
+    second
+        .restore(first.steps(), &state, &Device::flex())
+        .unwrap();
+    let resumed = run(model, &mut second, 2);
+    let expected = values(&end, "", |_| true);
+    for (name, tensor) in values(&resumed, "", |_| true).iter() {
+        assert_eq!(expected.get(name).unwrap().data(), tensor.data(), "{name}");
+    }
+    assert_eq!(second.steps(), straight.steps());
+}
+
+#[test]
+fn random_values_depend_on_the_seed_alone() {
+    let start = |seed| Start::random(config(Projector::LdpNet), Some(0), seed);
+    let device = Device::flex();
+    let of = |seed| values(&start(seed).model(&device).unwrap(), "", |_| true);
+    let (a, b, c) = (of(1), of(1), of(2));
+    for (name, tensor) in a.iter() {
+        assert_eq!(b.get(name).unwrap().data(), tensor.data(), "{name}");
+        let is_constant =
+            name.contains("norm") || name.contains("block.0.1") || name.contains("block.2.1");
+        assert_eq!(
+            c.get(name).unwrap().data() == tensor.data(),
+            is_constant,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_errors() {
+    let toy = Toy::new(config(Projector::Linear));
+    let mut batch = toy.batch(&[2], true);
+    let refused = |batch: &Splice| toy.model.loss(batch, None, None).unwrap_err().to_string();
+    assert!(refused(&batch).contains("features"), "{}", refused(&batch));
+    batch.rows[0].labels[5] = 40;
+    assert!(refused(&batch).contains("label"), "{}", refused(&batch));
+    let mut text = toy.batch(&[2], false);
+    text.rows[0].places[1] = mobilevlm_data::Place::Token(40);
+    assert!(refused(&text).contains("token"), "{}", refused(&text));
+    text.rows.clear();
+    assert!(toy.model.logits(&text, None).is_err());
+}
