@@ -322,7 +322,7 @@ pub(super) const KEYS: &[Key] = &[
     key("train.lora_dropout", VLM, SHARE, Means("`0.05`"), "dropout before them"),
     key("train.lora_merge", VLM, Flag, Means("`true`"), "the result has them added to the weights; else they are kept beside them"),
     key("train.learning_rate", TRAINED, RATE, ByTask(&[(Task::Stage1, "2e-5"), (Task::Stage2, "4e-5")]), "peak, of all but the projector"),
-    key("train.mm_projector_lr", VLM, RATE, Means("stage1: `1e-3`; else `train.learning_rate`, in the same groups"), "peak, of the projector"),
+    key("train.mm_projector_lr", VLM, RATE, Means("stage1 where the language model learns: `1e-3`; else `train.learning_rate`, in the same groups"), "peak, of the projector"),
     key("train.lr_scheduler_type", TRAINED, OneOf(&["cosine", "constant"]), Is("\"cosine\""), "after the warm-up; `cosine` ends at 0"),
     key("train.warmup_ratio", TRAINED, SHARE, Is("0.03"), "share of the steps in which rates rise from 0"),
     key("train.weight_decay", TRAINED, Number(Bound::Included(0.0), Bound::Included(1.0)), Is("0.0"), "AdamW's; biases and layer norms are left out, RMSNorm is not, as upstream"),

@@ -7,6 +7,7 @@
 
 mod error;
 mod keys;
+mod memory;
 mod read;
 mod source;
 
@@ -18,6 +19,7 @@ use mobilevlm_data::{Grouping, TrainTemplate};
 
 pub use error::{At, RecipeError};
 pub use keys::key_table;
+pub use memory::{Memory, TooLarge};
 
 /// What is trained, from what, on what, how, and where.
 #[derive(Clone, Debug, PartialEq)]

@@ -457,9 +457,11 @@ fn train(source: &Source<'_>) -> Result<Train, RecipeError> {
         language,
         vision,
         learning_rate: source.get("train.learning_rate")?,
-        // Stage 1 of V2 has a rate of its own for the projector.
+        // Stage 1 of V2 has a rate of its own for the projector; that of V1 trains nothing else.
         projector_rate: match source.task() {
-            Task::Stage1 if projector => projector_rate.or(Some(1e-3)),
+            Task::Stage1 if projector && language != Learns::Nothing => {
+                projector_rate.or(Some(1e-3))
+            }
             _ => projector_rate,
         },
         schedule: match source.get::<String>("train.lr_scheduler_type")?.as_str() {
