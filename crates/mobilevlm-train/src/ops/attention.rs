@@ -1,5 +1,6 @@
 //! Scaled dot-product attention.
 
+use super::cpu;
 use burn::tensor::{Bool, Tensor, activation};
 
 /// Which keys a query may look at.
@@ -13,6 +14,14 @@ pub(crate) struct Mask {
 
 /// `softmax(q · kᵀ / sqrt(head)) · v` under a mask: q `[batch, heads, queries, head]`, k and v `[batch, groups, keys, head]` where `groups` divides `heads` and neighbouring query heads share a group; the result has q's shape. A query that sees no key gives zeros.
 pub(crate) fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &Mask) -> Tensor<4> {
+    if cpu::takes(&q) {
+        cpu::attention(q, k, v, mask)
+    } else {
+        composed(q, k, v, mask)
+    }
+}
+
+fn composed(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &Mask) -> Tensor<4> {
     let [batch, heads, queries, head] = q.dims();
     let [_, groups, keys, _] = k.dims();
     let spread = |x: Tensor<4>| {
@@ -57,7 +66,7 @@ fn hidden(scores: &Tensor<4>, mask: &Mask) -> Option<Tensor<4, Bool>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::testing::{device, gradients_agree, numbers};
+    use crate::ops::testing::{agree, device, gradients_agree, numbers};
 
     fn tensor(values: &[f32], dims: [usize; 4]) -> Tensor<4> {
         Tensor::<1>::from_floats(values, &device()).reshape(dims)
@@ -84,7 +93,7 @@ mod tests {
         );
         for mask in masks() {
             let seen = match &mask.keys {
-                Some(keys) => keys.to_data().to_vec::<bool>().unwrap(),
+                Some(keys) => keys.to_data().try_to_vec::<bool>().unwrap(),
                 None => vec![true; batch * len],
             };
             let y = attention(
@@ -93,7 +102,7 @@ mod tests {
                 tensor(&v, [batch, groups, len, head]),
                 &mask,
             );
-            let y = y.into_data().to_vec::<f32>().unwrap();
+            let y = y.into_data().try_to_vec::<f32>().unwrap();
             for (row, got) in y.chunks(head).enumerate() {
                 let (b, h, i) = (row / len / heads, row / len % heads, row % len);
                 let at = |j: usize| ((b * groups + h / 2) * len + j) * head;
@@ -142,10 +151,48 @@ mod tests {
             &mask,
         );
         let (few, all) = (
-            few.into_data().to_vec::<f32>().unwrap(),
-            all.into_data().to_vec::<f32>().unwrap(),
+            few.into_data().try_to_vec::<f32>().unwrap(),
+            all.into_data().try_to_vec::<f32>().unwrap(),
         );
         assert!(few.iter().zip(&all[4..]).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    fn fused_equals_composed() {
+        // batch, heads, groups, queries, keys, head
+        for [batch, heads, groups, queries, keys, head] in [
+            [1, 1, 1, 1, 1, 1],
+            [2, 2, 1, 5, 5, 3],
+            [3, 4, 2, 33, 33, 20],
+            [2, 2, 2, 7, 19, 16],
+            [2, 1, 1, 19, 7, 8],
+            [1, 2, 2, 104, 104, 56],
+        ] {
+            let seen = (0..batch * keys).map(|i| i % 5 != 1).collect::<Vec<_>>();
+            let seen =
+                || Tensor::<1, Bool>::from_data(seen.as_slice(), &device()).reshape([batch, keys]);
+            for mask in [(false, false), (true, false), (false, true), (true, true)] {
+                let mask = Mask {
+                    causal: mask.0,
+                    keys: mask.1.then(seen),
+                };
+                let size = batch * queries * heads * head;
+                let with = |attention: fn(Tensor<4>, Tensor<4>, Tensor<4>, &Mask) -> Tensor<4>,
+                            [q, k, v]: [Tensor<1>; 3]| {
+                    // As a model has them: views of [batch, len, heads, head].
+                    let q = q.reshape([batch, queries, heads, head]).swap_dims(1, 2);
+                    let [k, v] =
+                        [k, v].map(|x| x.reshape([batch, keys, groups, head]).swap_dims(1, 2));
+                    attention(q, k, v, &mask).swap_dims(1, 2).reshape([size])
+                };
+                let of_keys = batch * keys * groups * head;
+                agree(
+                    &[numbers(size, 1), numbers(of_keys, 2), numbers(of_keys, 3)],
+                    |x| with(cpu::attention, x),
+                    |x| with(composed, x),
+                );
+            }
+        }
     }
 
     #[test]

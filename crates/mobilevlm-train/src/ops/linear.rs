@@ -1,5 +1,6 @@
 //! The linear layer, with its weight as upstream stores it.
 
+use super::cpu;
 use burn::tensor::Tensor;
 
 /// `x · weightᵀ + bias` over the last dimension: x `[.., in]`, weight `[out, in]` as `torch.nn.Linear` stores it, bias `[out]`; the result is `[.., out]`.
@@ -8,6 +9,14 @@ pub(crate) fn linear<const D: usize>(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
+    if cpu::takes(&x) {
+        cpu::linear(x, weight, bias)
+    } else {
+        composed(x, weight, bias)
+    }
+}
+
+fn composed<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let mut dims = x.dims();
     let [outputs, inputs] = weight.dims();
     let rows = dims[..D - 1].iter().product::<usize>();
@@ -22,7 +31,7 @@ pub(crate) fn linear<const D: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::testing::{device, gradients_agree, numbers};
+    use crate::ops::testing::{agree, device, gradients_agree, numbers};
 
     #[test]
     fn equals_the_definition() {
@@ -34,12 +43,37 @@ mod tests {
             Some(tensor(&b)),
         );
         assert_eq!(y.dims(), [1, 2, 4]);
-        let y = y.into_data().to_vec::<f32>().unwrap();
+        let y = y.into_data().try_to_vec::<f32>().unwrap();
         for row in 0..2 {
             for out in 0..4 {
                 let sum = b[out] + (0..3).map(|i| x[row * 3 + i] * w[out * 3 + i]).sum::<f32>();
                 assert!((y[row * 4 + out] - sum).abs() < 1e-5);
             }
+        }
+    }
+
+    #[test]
+    fn fused_equals_composed() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (7, 5, 3), (1000, 33, 50), (0, 4, 3)] {
+            let data = [
+                numbers(rows * inputs, 1),
+                numbers(inputs * outputs, 2),
+                numbers(outputs, 3),
+            ];
+            let shaped = |[x, w, b]: [Tensor<1>; 3]| {
+                (x.reshape([rows, inputs]), w.reshape([outputs, inputs]), b)
+            };
+            agree(
+                &data,
+                |parts| {
+                    let (x, w, b) = shaped(parts);
+                    cpu::linear(x, w, Some(b)).reshape([rows * outputs])
+                },
+                |parts| {
+                    let (x, w, b) = shaped(parts);
+                    composed(x, w, Some(b)).reshape([rows * outputs])
+                },
+            );
         }
     }
 

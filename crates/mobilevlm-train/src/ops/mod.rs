@@ -1,7 +1,8 @@
-//! Differentiable operations that the model is made of. Each file has one, first as a composition of burn's own operations, which every backend has and which defines it.
+//! Differentiable operations that the model is made of. Each file has one: as a composition of burn's own operations, which every backend has and which defines it, and the choice of the fused version (`cpu/`) where there is one for the tensors at hand.
 
 mod activation;
 mod attention;
+mod cpu;
 mod cross_entropy;
 mod linear;
 mod norm;

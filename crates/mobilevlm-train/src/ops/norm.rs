@@ -1,15 +1,37 @@
 //! Normalisation over the last dimension.
 
+use super::cpu;
 use burn::tensor::Tensor;
 
 /// `weight · x / sqrt(mean(x²) + eps)` over the last dimension (LLaMA's): x `[.., n]`, weight `[n]`.
 pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
+    if cpu::takes(&x) {
+        cpu::rms_norm(x, weight, eps)
+    } else {
+        composed_rms(x, weight, eps)
+    }
+}
+
+fn composed_rms<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
     let scale = (x.clone().square().mean_dim(D - 1) + eps).sqrt().recip();
     x * scale * weight.unsqueeze()
 }
 
 /// `weight · (x − mean(x)) / sqrt(variance(x) + eps) + bias` over the last dimension, the variance divided by n: x `[.., n]`, weight and bias `[n]`.
 pub(crate) fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+) -> Tensor<D> {
+    if cpu::takes(&x) {
+        cpu::layer_norm(x, weight, bias, eps)
+    } else {
+        composed_layer(x, weight, bias, eps)
+    }
+}
+
+fn composed_layer<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<1>,
     bias: Tensor<1>,
@@ -26,7 +48,7 @@ pub(crate) fn layer_norm<const D: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::testing::{device, gradients_agree, numbers};
+    use crate::ops::testing::{agree, device, gradients_agree, numbers};
 
     #[test]
     fn equal_the_definitions() {
@@ -34,11 +56,11 @@ mod tests {
         let tensor = |v: &[f32]| Tensor::<1>::from_floats(v, &device());
         let rms = rms_norm(tensor(&x).reshape([2, 5]), tensor(&w), 1e-3)
             .into_data()
-            .to_vec::<f32>()
+            .try_to_vec::<f32>()
             .unwrap();
         let layer = layer_norm(tensor(&x).reshape([2, 5]), tensor(&w), tensor(&b), 1e-3)
             .into_data()
-            .to_vec::<f32>()
+            .try_to_vec::<f32>()
             .unwrap();
         for row in 0..2 {
             let x = x[row * 5..][..5]
@@ -55,6 +77,29 @@ mod tests {
                 let expected = w * (x[i] - mean) / (variance + 1e-3).sqrt() + b;
                 assert!((f64::from(layer[row * 5 + i]) - expected).abs() < 1e-5);
             }
+        }
+    }
+
+    #[test]
+    fn fused_equal_composed() {
+        for (rows, width) in [(1, 1), (3, 5), (300, 100), (5, 257), (0, 7)] {
+            let data = [
+                numbers(rows * width, 1),
+                numbers(width, 2),
+                numbers(width, 3),
+            ];
+            let x = |x: Tensor<1>| x.reshape([rows, width]);
+            agree(
+                &data,
+                |[v, w, b]| cpu::layer_norm(x(v), w, b, 1e-3).reshape([rows * width]),
+                |[v, w, b]| composed_layer(x(v), w, b, 1e-3).reshape([rows * width]),
+            );
+            let [v, w, _] = data;
+            agree(
+                &[v, w],
+                |[v, w]| cpu::rms_norm(x(v), w, 1e-3).reshape([rows * width]),
+                |[v, w]| composed_rms(x(v), w, 1e-3).reshape([rows * width]),
+            );
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) fn gradients_agree<const N: usize>(
         let gradient = leaf
             .grad_remove(&mut gradients)
             .expect("every input has a gradient");
-        let gradient = gradient.into_data().to_vec::<f32>().unwrap();
+        let gradient = gradient.into_data().try_to_vec::<f32>().unwrap();
         assert_eq!(gradient.len(), inputs[which].len());
         for (i, &got) in gradient.iter().enumerate() {
             let moved = |by: f32| {
@@ -57,4 +57,61 @@ pub(crate) fn gradients_agree<const N: usize>(
             );
         }
     }
+}
+
+/// Compares two operations in values and in the gradients of a weighted sum; and the first with itself, to the bit, on one, two and three threads.
+pub(crate) fn agree<const N: usize>(
+    inputs: &[Vec<f32>; N],
+    fused: impl Fn([Tensor<1>; N]) -> Tensor<1> + Sync,
+    composed: impl Fn([Tensor<1>; N]) -> Tensor<1> + Sync,
+) {
+    let run = |operation: &dyn Fn([Tensor<1>; N]) -> Tensor<1>| {
+        let leaves = inputs
+            .each_ref()
+            .map(|v| Tensor::<1>::from_floats(v.as_slice(), &device()).require_grad());
+        let y = operation(leaves.clone());
+        let weights = numbers(y.dims()[0], 99);
+        let mut gradients = (y.clone() * Tensor::from_floats(weights.as_slice(), &device()))
+            .sum()
+            .backward();
+        let mut results = vec![y.into_data().try_to_vec::<f32>().unwrap()];
+        for leaf in &leaves {
+            let gradient = leaf
+                .grad_remove(&mut gradients)
+                .expect("every input has a gradient");
+            results.push(gradient.into_data().try_to_vec::<f32>().unwrap());
+        }
+        results
+    };
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| run(&fused))
+    };
+    let (got, expected) = (on(1), run(&composed));
+    for (which, (got, expected)) in got.iter().zip(&expected).enumerate() {
+        assert_eq!(got.len(), expected.len());
+        // Sums of many terms are rounded by their size.
+        let size = expected.iter().fold(1.0f32, |max, x| max.max(x.abs()));
+        for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
+            assert!(
+                (got - expected).abs() < 3e-6 * size,
+                "result {which}, element {i}: {got}, composed {expected}"
+            );
+        }
+    }
+    let bits = |results: Vec<Vec<f32>>| {
+        results
+            .into_iter()
+            .flatten()
+            .map(f32::to_bits)
+            .collect::<Vec<_>>()
+    };
+    let one = bits(got);
+    assert!(
+        one == bits(on(2)) && one == bits(on(3)),
+        "the number of threads changes the result"
+    );
 }
