@@ -11,6 +11,7 @@ pub mod recipe;
 pub mod run;
 mod schedule;
 mod step;
+mod texts;
 pub mod tokenizer;
 mod weights;
 
@@ -24,4 +25,5 @@ pub use optimizer::{AdamW, AdamWConfig, GroupOptions, ParameterGroup, decays, pa
 pub use random::Draws;
 pub use schedule::CosineSchedule;
 pub use step::{Accumulated, Accumulation, NonFinite, StepOptions, StepOutcome};
+pub use texts::{TextsError, TextsRead, for_each_text};
 pub use weights::{Export, ExportDtype, Start, StartParts};

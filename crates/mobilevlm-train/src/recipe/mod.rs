@@ -10,6 +10,7 @@ mod keys;
 mod memory;
 mod read;
 mod source;
+mod world;
 
 use std::path::PathBuf;
 

@@ -21,6 +21,7 @@
 mod corpus;
 mod merges;
 mod model_file;
+mod task;
 #[cfg(test)]
 mod tests;
 mod valid;
@@ -33,6 +34,7 @@ use mobilevlm_processor::{Piece, PieceKind};
 use crate::recipe::TokenizerSizes;
 
 pub use corpus::Corpus;
+pub use task::{Made, TokenizerTaskError, make};
 
 /// What stands for a space in a piece.
 const SPACE: char = '\u{2581}';

@@ -281,3 +281,21 @@ fn a_folder_has_what_llama_has() {
     }
     assert_eq!(std::fs::read_dir(&target).unwrap().count(), 3);
 }
+
+/// The whole task, from the toy chain's recipe to a folder that the reader reads.
+#[test]
+fn the_toy_recipe_makes_a_tokenizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = mobilevlm_testing::workspace().join("recipes/train/toy-1-tokenizer.toml");
+    let output = format!("output_dir={}", folder.path().display());
+    let set = [output, "world.count=300".to_owned()];
+    let recipe = crate::recipe::Recipe::read(&file, &set).unwrap();
+    let made = make(&recipe, &|| false).unwrap();
+    assert_eq!((made.read.texts, made.read.left_out), (300, 0));
+    let bytes = std::fs::read(made.folder.join("tokenizer.model")).unwrap();
+    assert_eq!(
+        Tokenizer::from_sentencepiece(&bytes).unwrap().vocab_size(),
+        512
+    );
+    assert!(make(&recipe, &|| true).is_err());
+}
