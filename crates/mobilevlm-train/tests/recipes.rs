@@ -51,6 +51,41 @@ fn all_can_be_read() {
     }
 }
 
+/// Whatever is cut off or overwritten, the answer is a recipe or an error with the file's name.
+#[test]
+fn damaged_recipes_are_errors() {
+    let (mut whole, mut refused) = (0, 0);
+    for name in ["v2-7b-lora", "toy-2-clip", "toy-3-lm", "toy-1-tokenizer"] {
+        let recipe = recipe(name, &[]);
+        let text = std::fs::read_to_string(&recipe.file).unwrap();
+        let prefixes = (0..text.len())
+            .step_by(3)
+            .step_by(3)
+            .filter(|n| text.is_char_boundary(*n))
+            .map(|n| text[..n].to_owned());
+        let overwritten = (0..text.len()).step_by(3).filter_map(|n| {
+            let mut bytes = text.clone().into_bytes();
+            bytes[n] = b"0\"[]{}=.,\n#-"[n / 3 % 12];
+            String::from_utf8(bytes).ok()
+        });
+        for damaged in prefixes.chain(overwritten) {
+            match Recipe::parse(Path::new("damaged.toml"), &damaged, &[]) {
+                Ok(recipe) => {
+                    let again = Recipe::parse(&recipe.file, &recipe.resolved, &[]);
+                    assert_eq!(again.unwrap(), recipe);
+                    whole += 1;
+                }
+                Err(error) => {
+                    assert!(error.to_string().starts_with("damaged.toml"), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    // Comments and figures may change; most of the rest may not.
+    assert!(whole > 100 && refused > 1000, "{whole} {refused}");
+}
+
 /// Each toy recipe starts from what the ones before it leave.
 #[test]
 fn the_toy_chain_is_a_chain() {

@@ -82,9 +82,14 @@ impl<'a> Source<'a> {
         line: &dyn Fn(usize) -> At,
     ) {
         for (name, value) in table {
+            // A dot in a quoted name parts nothing: no recipe has such a key.
+            let own = match name.get_ref().contains('.') {
+                true => format!("{:?}", name.get_ref()),
+                false => name.get_ref().to_string(),
+            };
             let path = match prefix {
-                "" => name.get_ref().to_string(),
-                _ => format!("{prefix}.{}", name.get_ref()),
+                "" => own,
+                _ => format!("{prefix}.{own}"),
             };
             let at = line(name.span().start);
             let span = value.span();

@@ -195,6 +195,10 @@ fn a_mistake_is_told_with_its_line() {
         ),
         (line(5, "from = [1"), "r.toml:"),
         (
+            line(2, "output_dir = \"out\"\n\"train.learning_rate\" = 1e-4"),
+            "r.toml:3: no recipe has the key",
+        ),
+        (
             format!("{STAGE1}\n[train]\nlearning_rate = \"fast\""),
             "r.toml:17: train.learning_rate: expected a number above 0, at most 1, found \"fast\"",
         ),
