@@ -60,7 +60,6 @@ fn damaged_recipes_are_errors() {
         let text = std::fs::read_to_string(&recipe.file).unwrap();
         let prefixes = (0..text.len())
             .step_by(3)
-            .step_by(3)
             .filter(|n| text.is_char_boundary(*n))
             .map(|n| text[..n].to_owned());
         let overwritten = (0..text.len()).step_by(3).filter_map(|n| {
