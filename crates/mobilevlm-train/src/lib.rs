@@ -13,6 +13,7 @@ mod schedule;
 mod step;
 mod texts;
 pub mod tokenizer;
+mod trainer;
 mod weights;
 
 pub use check::{CheckItem, CheckReport, OnPart, check};
@@ -26,4 +27,5 @@ pub use random::Draws;
 pub use schedule::CosineSchedule;
 pub use step::{Accumulated, Accumulation, NonFinite, StepOptions, StepOutcome};
 pub use texts::{TextsError, TextsRead, for_each_text};
+pub use trainer::{Evaluate, Outcome, TrainError, TrainEvent, TrainOptions, train};
 pub use weights::{Export, ExportDtype, Start, StartParts};

@@ -44,6 +44,16 @@ const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 const BICUBIC: usize = 3;
 
 impl Preprocess {
+    /// With OpenAI CLIP's mean and standard deviation.
+    pub fn clip(aspect: Aspect, image_size: usize) -> Self {
+        Self {
+            aspect,
+            image_size,
+            mean: MEAN,
+            std: STD,
+        }
+    }
+
     pub(super) fn from_fields(
         config: &Fields<'_>,
         preprocessor: Option<&Fields<'_>>,

@@ -9,6 +9,7 @@ use mobilevlm_processor::RgbImage;
 use serde::Serialize;
 
 use super::{Kind, Sample, Split, VERSION, World, WorldError};
+use crate::sample::{IMAGE_MARK, Message};
 
 /// Pictures in a folder at most.
 const IN_A_FOLDER: u64 = 1000;
@@ -29,15 +30,9 @@ struct Row<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<&'a str>,
-    conversations: Vec<Message<'a>>,
+    conversations: Vec<Message>,
     /// Not LLaVA's: readers pass it over.
     kinds: Vec<&'static str>,
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    from: &'static str,
-    value: std::borrow::Cow<'a, str>,
 }
 
 /// What `world.json` says about the folder.
@@ -148,26 +143,29 @@ impl World {
 }
 
 fn row<'a>(sample: &'a Sample, image: Option<&'a str>) -> Row<'a> {
-    let mut conversations = Vec::with_capacity(sample.exchanges.len() * 2);
-    for (place, exchange) in sample.exchanges.iter().enumerate() {
-        let question = match image {
-            Some(_) if place == 0 => format!("<image>\n{}", exchange.question).into(),
-            _ => exchange.question.as_str().into(),
-        };
-        conversations.push(Message {
-            from: "human",
-            value: question,
-        });
-        conversations.push(Message {
-            from: "gpt",
-            value: exchange.answer.as_str().into(),
-        });
-    }
     Row {
         id: &sample.id,
         image,
-        conversations,
+        conversations: sample.messages(),
         kinds: sample.exchanges.iter().map(|e| e.kind.name()).collect(),
+    }
+}
+
+impl Sample {
+    /// The exchanges as messages of a training sample, the picture marked before the first
+    /// question.
+    pub fn messages(&self) -> Vec<Message> {
+        let exchanges = self.exchanges.iter().enumerate();
+        exchanges
+            .flat_map(|(place, exchange)| {
+                let question = match place {
+                    0 if self.scene.is_some() => format!("{IMAGE_MARK}\n{}", exchange.question),
+                    _ => exchange.question.clone(),
+                };
+                let answer = exchange.answer.clone();
+                [Message::new("human", question), Message::new("gpt", answer)]
+            })
+            .collect()
     }
 }
 

@@ -39,7 +39,7 @@ pub struct StepRecord {
     pub tokens: u64,
     /// Tokens that the loss is the mean over.
     pub supervised: u64,
-    /// Samples that were left out, since something is wrong with them.
+    /// Samples that were left out so far, since something is wrong with them.
     pub left_out: u64,
     /// Whether the step changed nothing, as its loss or its gradient is no finite number or
     /// nothing in it is supervised.

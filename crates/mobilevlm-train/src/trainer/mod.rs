@@ -1,0 +1,252 @@
+//! A training run: from a recipe to a folder that the engine reads.
+//!
+//! - `setup`: model and optimiser; `samples`: the data set; `features`: what the tower sees
+//! - `plan`: which samples go into which step; `batches`: getting them ready ahead
+//! - `steps`: the loop; `state`: checkpoints; `record`: what is written down
+//!
+//! A run is a function of recipe and data set: the order of samples, dropout and initial values
+//! are drawn by counters, so that a run that is stopped and resumed goes on with the same bits.
+
+mod batches;
+mod error;
+mod features;
+mod plan;
+mod record;
+mod samples;
+mod setup;
+mod state;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+
+use mobilevlm_data::{AttentionMask, Finding, Problem};
+
+use crate::recipe::Recipe;
+use crate::run::{
+    Checkpoints, Damaged, EvaluationRecord, Progress, RunError, RunFolder, Saved, StepRecord,
+};
+use crate::weights::{Export, ExportDtype};
+
+use batches::Loader;
+use features::Features;
+use plan::Plan;
+use record::Records;
+use samples::Samples;
+use setup::Setup;
+use state::State;
+use steps::Trainer;
+
+pub use error::TrainError;
+
+/// Steps whose micro-batches are ready before they are needed.
+const AHEAD: usize = 2;
+
+/// How a run is watched and stopped.
+pub struct TrainOptions<'a> {
+    /// Goes on with the run in the folder, if there is one. Otherwise a folder with a run is
+    /// refused.
+    pub resume: bool,
+    /// Asked between micro-batches: whether to write a checkpoint and stop.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+    /// Hears of everything that happens.
+    pub observe: &'a mut dyn FnMut(TrainEvent<'_>),
+    /// Examines the model in a folder every `run.eval_steps` steps and gives scores by name.
+    pub evaluate: Option<Evaluate<'a>>,
+}
+
+/// Examines the model in a folder; gives scores by name.
+pub type Evaluate<'a> =
+    &'a mut dyn FnMut(&Path) -> Result<BTreeMap<String, f64>, Box<dyn Error + Send + Sync>>;
+
+/// What happens in a run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TrainEvent<'a> {
+    /// A checkpoint is damaged and passed over.
+    Damaged(&'a Damaged),
+    /// The first step is about to be taken.
+    Begun {
+        /// Steps that were done before.
+        done: u64,
+        /// Steps of the whole run.
+        steps: u64,
+        /// Samples of the data set.
+        samples: usize,
+        /// Numbers that are learnt.
+        parameters: usize,
+    },
+    /// A step is done.
+    Step(&'a StepRecord, &'a Progress),
+    /// A sample is left out: its number, and what is wrong with it.
+    LeftOut(usize, &'a Finding),
+    /// A checkpoint is written.
+    Saved(&'a Path),
+    /// The model was examined.
+    Evaluated(&'a EvaluationRecord),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished {
+        /// The folder of the model.
+        model: PathBuf,
+        /// Steps of the run.
+        steps: u64,
+        /// The last step's loss; nothing where it was taken by an earlier process.
+        loss: Option<f64>,
+        /// Samples that were left out, by what is wrong with them.
+        left_out: BTreeMap<Problem, u64>,
+    },
+    /// It was asked to stop.
+    Stopped {
+        /// Steps that are done, and in a checkpoint.
+        step: u64,
+    },
+}
+
+/// Trains as the recipe says, in `recipe.output_dir`; the model lies in its folder `model`
+/// afterwards, the rest is described by [`run`](crate::run).
+///
+/// # Errors
+/// [`TrainError`]. Checkpoints that were written stay intact, and the run can go on from them when
+/// the cause is gone.
+pub fn train(recipe: &Recipe, mut options: TrainOptions<'_>) -> Result<Outcome, TrainError> {
+    let folder = RunFolder::open(&recipe.output_dir)?;
+    let keep = NonZeroUsize::new(recipe.run.save_total_limit).unwrap_or(NonZeroUsize::MIN);
+    let checkpoints = Checkpoints::open(&folder.file("checkpoints"), keep)?;
+    let saved = newest(&checkpoints, &folder, options.resume, options.observe)?;
+
+    let setup = Setup::new(recipe)?;
+    let samples = Samples::open(
+        &recipe.data.source,
+        setup.start.config.preprocess.image_size,
+        setup.labeller.clone(),
+        recipe.upstream.keep_masked_samples,
+        options.stop,
+    )?;
+    let plan = Plan::new(recipe, samples.lengths(recipe.data.grouping))?;
+    let mut state = State::new(recipe, samples.identity());
+    let preprocessor = setup.preprocessor();
+    let Setup {
+        start,
+        tokenizer,
+        lora,
+        device,
+        mut model,
+        tower,
+        mut optimizer,
+        ..
+    } = setup;
+    if let Some(saved) = &saved {
+        state = State::read(saved, &state)?;
+        model = state.restore(saved, model, &mut optimizer, &device)?;
+    }
+    write_recipe(&folder, recipe)?;
+    let evaluated = folder.file("evaluated");
+    if evaluated.exists() {
+        // Of an evaluation that was interrupted.
+        std::fs::remove_dir_all(&evaluated).map_err(RunError::file(evaluated, "removed"))?;
+    }
+
+    let loader = Loader {
+        features: Features::new(
+            tower,
+            start.config.vision.hidden,
+            preprocessor,
+            recipe.run.feature_cache.as_deref(),
+        ),
+        places: model.picture_places(),
+        mask: match recipe.upstream.attention_mask_not_pad {
+            true => AttentionMask::UpstreamNotPad,
+            false => AttentionMask::Length,
+        },
+        threads: threads(recipe),
+        samples,
+    };
+    let records = Records::open(&folder, recipe, state.step)?;
+    let trained = crate::model::parameters(&model, "").into_iter();
+    let parameters = trained
+        .filter(|parameter| parameter.trained)
+        .map(|parameter| parameter.shape.iter().product::<usize>())
+        .sum();
+    (options.observe)(TrainEvent::Begun {
+        done: state.step,
+        steps: plan.steps(),
+        samples: loader.samples.len(),
+        parameters,
+    });
+    let (to, from) = sync_channel(AHEAD);
+    let first = state.step;
+    let trainer = Trainer {
+        recipe,
+        folder: &folder,
+        checkpoints: &checkpoints,
+        export: Export {
+            start: &start,
+            tokenizer: &tokenizer,
+            lora,
+            dtype: ExportDtype::F32,
+        },
+        tower: loader.features.tower(),
+        device,
+        optimizer,
+        plan: &plan,
+        records,
+        state,
+        options: &mut options,
+    };
+    std::thread::scope(|scope| {
+        let (loader, plan) = (&loader, &plan);
+        scope.spawn(move || loader.run(plan, first, &to));
+        trainer.run(model, from)
+    })
+}
+
+/// The checkpoint to go on from.
+fn newest(
+    checkpoints: &Checkpoints,
+    folder: &RunFolder,
+    resume: bool,
+    observe: &mut dyn FnMut(TrainEvent<'_>),
+) -> Result<Option<Saved>, TrainError> {
+    let (saved, damaged) = checkpoints.newest()?;
+    if !resume {
+        let last = checkpoints.steps()?.last().copied();
+        return match last {
+            None => Ok(None),
+            Some(steps) => Err(TrainError::Begun {
+                path: folder.path().to_owned(),
+                steps,
+            }),
+        };
+    }
+    damaged
+        .iter()
+        .for_each(|damaged| observe(TrainEvent::Damaged(damaged)));
+    match damaged.first() {
+        Some(first) if saved.is_none() => Err(TrainError::Damaged {
+            path: folder.file("checkpoints"),
+            first: first.error.to_string(),
+        }),
+        _ => Ok(saved),
+    }
+}
+
+/// `recipe.toml`: the recipe with all defaults, for people.
+fn write_recipe(folder: &RunFolder, recipe: &Recipe) -> Result<(), RunError> {
+    let path = folder.file("recipe.toml");
+    let written =
+        mobilevlm_data::replace_file(&path, |out| out.write_all(recipe.resolved.as_bytes()));
+    written.map_err(RunError::file(path, "written"))
+}
+
+fn threads(recipe: &Recipe) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    recipe.run.threads.unwrap_or_else(cores)
+}

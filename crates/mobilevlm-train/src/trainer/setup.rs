@@ -1,0 +1,312 @@
+//! From a recipe to a model and its optimiser.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use mobilevlm_checkpoint::{Aspect, Config, Layout, Preprocess, VisionConfig};
+use mobilevlm_data::{LabelOptions, Labeller};
+use mobilevlm_processor::{Preprocessor, Tokenizer};
+
+use super::error::TrainError;
+use crate::model::{LoraConfig, MobileVlm, RandomSource, VisionTower, parameters, train_only};
+use crate::optimizer::{AdamW, AdamWConfig, GroupOptions, parameter_groups};
+use crate::recipe::{DeviceKind, From, Learns, Precision, Recipe, Schedule, Template};
+use crate::schedule::CosineSchedule;
+use crate::step::{Accumulation, NonFinite, StepOptions};
+use crate::weights::{Start, StartParts};
+
+/// What a run works on.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) start: Start,
+    pub(super) labeller: Labeller,
+    /// The folder with the tokenizer's files.
+    pub(super) tokenizer: PathBuf,
+    pub(super) lora: Option<LoraConfig>,
+    /// Without autodiff.
+    pub(super) device: Device,
+    pub(super) model: MobileVlm,
+    pub(super) tower: VisionTower,
+    pub(super) optimizer: AdamW,
+}
+
+impl Setup {
+    /// Reads what the recipe starts from.
+    pub(super) fn new(recipe: &Recipe) -> Result<Setup, TrainError> {
+        check(recipe)?;
+        let (tokenizer, path) = tokenizer(recipe)?;
+        let start = start(recipe, &tokenizer)?;
+        let device = device(recipe.run.device)?;
+        let trained = match recipe.run.gradient_checkpointing {
+            true => device.clone().autodiff().gradient_checkpointing(),
+            false => device.clone().autodiff(),
+        };
+        let mut model = start.model(&trained)?;
+        let mut lora = None;
+        if let Learns::Adapters(adapters) = recipe.train.language {
+            let config = LoraConfig {
+                r: adapters.rank,
+                alpha: adapters.alpha,
+                dropout: adapters.dropout,
+            };
+            let source = RandomSource::new(recipe.seed);
+            model = model
+                .with_lora(&config, &source, &trained)
+                .map_err(crate::error::ModelError::from)?;
+            lora = Some(config);
+        }
+        let learns = |name: &str| match name.contains("mm_projector") {
+            true => recipe.train.projector,
+            false => match recipe.train.language {
+                Learns::Nothing => false,
+                Learns::All => true,
+                Learns::Adapters(_) => name.contains(".lora_"),
+            },
+        };
+        let model = train_only(model, "", learns);
+        let optimizer = optimizer(recipe, &model);
+        let tower = start.tower(&device)?;
+        let template = match recipe.data.template {
+            Template::Labels(template) => template,
+            Template::Text => {
+                let wrong = "expected \"plain\" or \"v1\", found \"text\"";
+                return Err(TrainError::key("data.template", wrong));
+            }
+        };
+        let options = LabelOptions {
+            model_max_length: recipe.data.model_max_length,
+            ..LabelOptions::new(template)
+        };
+        Ok(Setup {
+            start,
+            labeller: Labeller::new(tokenizer, options),
+            tokenizer: path,
+            lora,
+            device,
+            model,
+            tower,
+            optimizer,
+        })
+    }
+
+    /// How a picture is prepared for the tower.
+    pub(super) fn preprocessor(&self) -> Preprocessor {
+        let preprocess = &self.start.config.preprocess;
+        Preprocessor {
+            aspect: match preprocess.aspect {
+                Aspect::Pad => mobilevlm_processor::Aspect::Pad,
+                Aspect::Square => mobilevlm_processor::Aspect::Square,
+            },
+            size: preprocess.image_size,
+            mean: preprocess.mean,
+            std: preprocess.std,
+        }
+    }
+}
+
+/// What decides about a step.
+pub(super) fn step_options(recipe: &Recipe) -> StepOptions {
+    StepOptions {
+        max_grad_norm: recipe.train.max_grad_norm,
+        accumulation: match recipe.upstream.mean_of_means {
+            true => Accumulation::MicroBatches,
+            false => Accumulation::Tokens,
+        },
+        non_finite: match recipe.upstream.step_on_nan_loss {
+            true => NonFinite::UpstreamStep,
+            false => NonFinite::Skip,
+        },
+    }
+}
+
+/// The rate of step `step`, which counts from 0, for a peak.
+pub(super) fn rate(recipe: &Recipe, steps: u64, step: u64, peak: f64) -> f64 {
+    let cosine = CosineSchedule::with_ratio(steps, recipe.train.warmup_ratio);
+    match recipe.train.schedule {
+        Schedule::Constant if step >= cosine.warmup => peak,
+        Schedule::Constant | Schedule::Cosine => cosine.rate(step, peak),
+    }
+}
+
+/// What recipes may say and this trainer does not do.
+fn check(recipe: &Recipe) -> Result<(), TrainError> {
+    let not = |key, wrong: &str| Err(TrainError::key(key, wrong));
+    if !recipe.task.is_vlm() {
+        return not(
+            "task",
+            "expected stage1, stage2 or vlm; the other tasks cannot be trained yet",
+        );
+    }
+    if recipe.train.vision {
+        return not(
+            "train.vision",
+            "expected false; a tower that learns with the projector cannot be trained yet",
+        );
+    }
+    if recipe.run.precision != Precision::F32 {
+        return not("run.precision", "expected \"f32\"; bf16 is not there yet");
+    }
+    if recipe.run.replicas != 1 {
+        return not("run.replicas", "expected 1; replicas are not there yet");
+    }
+    if recipe.data.packing {
+        return not("data.packing", "expected false; packing is not there yet");
+    }
+    if let Learns::Adapters(adapters) = recipe.train.language
+        && !adapters.merge
+    {
+        return not(
+            "train.lora_merge",
+            "expected true; adapters beside the weights are not written yet",
+        );
+    }
+    Ok(())
+}
+
+fn device(kind: DeviceKind) -> Result<Device, TrainError> {
+    let missing = |feature: &str| {
+        let wrong = format!("this build has no {feature}; build it with --features {feature}");
+        Err(TrainError::key("run.device", wrong))
+    };
+    match kind {
+        DeviceKind::Cpu => Ok(Device::flex()),
+        #[cfg(feature = "cuda")]
+        DeviceKind::Cuda => Ok(Device::cuda(0)),
+        #[cfg(not(feature = "cuda"))]
+        DeviceKind::Cuda => missing("cuda"),
+        #[cfg(feature = "vulkan")]
+        DeviceKind::Vulkan => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
+        #[cfg(not(feature = "vulkan"))]
+        DeviceKind::Vulkan => missing("vulkan"),
+        #[cfg(feature = "metal")]
+        DeviceKind::Metal => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
+        #[cfg(not(feature = "metal"))]
+        DeviceKind::Metal => missing("metal"),
+    }
+}
+
+/// The tokenizer and the folder of its files.
+fn tokenizer(recipe: &Recipe) -> Result<(Tokenizer, PathBuf), TrainError> {
+    let Some(given) = &recipe.start.tokenizer else {
+        return Err(TrainError::key(
+            "tokenizer.from",
+            "expected a path, found none",
+        ));
+    };
+    let (folder, file) = match given.is_dir() {
+        true => (given.clone(), given.join("tokenizer.model")),
+        false => {
+            let folder = given.parent().unwrap_or(Path::new("")).to_owned();
+            if given.file_name() != Some("tokenizer.model".as_ref()) {
+                let wrong = format!(
+                    "expected a folder with tokenizer.model, or that file, found {}",
+                    given.display()
+                );
+                return Err(TrainError::key("tokenizer.from", wrong));
+            }
+            (folder, given.clone())
+        }
+    };
+    let wrong = |wrong: String| TrainError::Tokenizer {
+        path: file.clone(),
+        wrong,
+    };
+    let bytes = fs::read(&file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let tokenizer = Tokenizer::from_sentencepiece(&bytes);
+    Ok((tokenizer.map_err(|error| wrong(error.to_string()))?, folder))
+}
+
+/// Sizes and values of everything.
+fn start(recipe: &Recipe, tokenizer: &Tokenizer) -> Result<Start, TrainError> {
+    let parts = (
+        &recipe.start.vision,
+        &recipe.start.projector,
+        &recipe.start.language,
+    );
+    let (Some(vision), Some(projector), Some(language)) = parts else {
+        let wrong = "expected a tower, a projector and a language model";
+        return Err(TrainError::key("model.from", wrong));
+    };
+    let mut start = match (vision, projector, language) {
+        (From::Nothing(vision), From::Nothing(projector), From::Nothing(language)) => {
+            let config = Config {
+                layout: Layout::Authors,
+                vision: vision.clone(),
+                projector: *projector,
+                language: language.config(tokenizer.vocab_size(), tokenizer.bos(), tokenizer.eos()),
+                preprocess: Preprocess::clip(recipe.data.aspect, vision.image_size),
+                tower_name: None,
+            };
+            Start::random(config, Some(tokenizer.unk()), recipe.seed)
+        }
+        (From::Folder(vision), projector, From::Folder(language)) => {
+            let kind = match projector {
+                From::Nothing(kind) => Some(*kind),
+                From::Folder(folder) if folder == language => None,
+                From::Folder(_) => {
+                    let wrong = "expected the folder of the language model, or a type";
+                    return Err(TrainError::key("projector.from", wrong));
+                }
+            };
+            Start::read(&StartParts {
+                model: language.clone(),
+                vision_tower: (vision != language).then(|| vision.clone()),
+                projector: kind,
+                seed: recipe.seed,
+            })?
+        }
+        _ => {
+            let wrong = "expected folders for both of them, or sizes for both of them and a type of \
+                         projector";
+            return Err(TrainError::key("vision, language", wrong));
+        }
+    };
+    start.config.preprocess.aspect = recipe.data.aspect;
+    start.config.vision.blocks_to_run =
+        blocks_to_run(&start.config.vision, recipe.start.select_layer)?;
+    Ok(start)
+}
+
+/// The blocks up to the hidden state that is selected.
+fn blocks_to_run(vision: &VisionConfig, select_layer: i32) -> Result<usize, TrainError> {
+    let states = vision.layers as i64 + 1;
+    let selected = i64::from(select_layer);
+    let state = match selected < 0 {
+        true => states + selected,
+        false => selected,
+    };
+    match usize::try_from(state) {
+        Ok(blocks) if blocks <= vision.layers => Ok(blocks),
+        _ => {
+            let wrong = format!(
+                "expected 0 to {}, or -{states} to -1, as the tower has {} blocks; found {selected}",
+                vision.layers, vision.layers
+            );
+            Err(TrainError::key("vision.select_layer", wrong))
+        }
+    }
+}
+
+fn optimizer(recipe: &Recipe, model: &MobileVlm) -> AdamW {
+    let trained: Vec<String> = parameters(model, "")
+        .into_iter()
+        .filter(|parameter| parameter.trained)
+        .map(|parameter| parameter.name)
+        .collect();
+    let groups = parameter_groups(
+        trained.iter().map(String::as_str),
+        &GroupOptions {
+            learning_rate: recipe.train.learning_rate,
+            mm_projector_lr: recipe.train.projector_rate,
+            weight_decay: recipe.train.weight_decay,
+        },
+    );
+    let (beta1, beta2) = recipe.train.betas;
+    let config = AdamWConfig {
+        beta1,
+        beta2,
+        eps: recipe.train.epsilon,
+    };
+    AdamW::new(config, groups)
+}

@@ -1,0 +1,6 @@
+//! Whole runs of a model that is as small as one can be.
+
+mod broken_rows;
+mod interrupted;
+mod learning;
+mod toy;
