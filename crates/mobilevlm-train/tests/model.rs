@@ -85,18 +85,22 @@ impl Toy {
         splice(&batch, lengths.len(), self.model.picture_places()).unwrap()
     }
 
+    fn features(&self, batch: &Splice) -> Option<burn::tensor::Tensor<3>> {
+        let pictures = mobilevlm_train::used_pictures(batch).len();
+        (pictures > 0).then(|| {
+            let side = self.tower.image_size();
+            let pixels = burn::tensor::Tensor::ones([pictures, 3, side, side], &Device::flex());
+            self.tower.forward(pixels)
+        })
+    }
+
     fn loss(
         &self,
         model: &MobileVlm,
         batch: &Splice,
         draws: Option<Draws>,
     ) -> mobilevlm_train::Loss {
-        let pictures = mobilevlm_train::used_pictures(batch).len();
-        let features = (pictures > 0).then(|| {
-            let side = self.tower.image_size();
-            let pixels = burn::tensor::Tensor::ones([pictures, 3, side, side], &Device::flex());
-            self.tower.forward(pixels)
-        });
+        let features = self.features(batch);
         model.loss(batch, features, draws).unwrap()
     }
 }
@@ -387,6 +391,66 @@ fn adapters_train_alone_beside_the_projector_and_begin_as_nothing() {
     assert_eq!(value(&model, draws(1)), value(&model, draws(1)));
     assert_ne!(value(&model, draws(1)), value(&model, draws(2)));
     assert_ne!(value(&model, draws(1)), value(&model, None));
+}
+
+#[test]
+fn recomputed_gradients_are_the_gradients() {
+    let device = Device::flex().autodiff();
+    let lora = LoraConfig {
+        r: 4,
+        alpha: 8.0,
+        dropout: 0.3,
+    };
+    for (tied, with_lora, with_pictures) in [
+        (false, false, true),
+        (true, false, true),
+        (false, true, true),
+        (false, false, false),
+    ] {
+        let mut config = config(Projector::LdpNetV2(LdpV2::PoolPeg));
+        config.language.tied = tied;
+        let toy = Toy::new(config);
+        let model = match with_lora {
+            false => toy.model.clone(),
+            true => {
+                let random = RandomSource::new(5);
+                let adapted = toy.model.clone().with_lora(&lora, &random, &device);
+                // A step away from B = 0, where A has no gradient.
+                let adapted = adapted.unwrap();
+                let mut optimizer = optimizer(&adapted, 0.0);
+                let batch = [toy.batch(&[4], true)];
+                step(
+                    &toy,
+                    adapted,
+                    &mut optimizer,
+                    &batch,
+                    StepOptions::default(),
+                )
+                .0
+            }
+        };
+        let batch = toy.batch(&[4, 3], with_pictures);
+        let draws = Some(Draws::new(9));
+        let mut accumulated = Accumulated::new(StepOptions::default());
+        let loss = accumulated.add(&model, "", toy.loss(&model, &batch, draws));
+        let expected = accumulated.gradients();
+        let features = toy.features(&batch);
+        let (value, supervised, found) =
+            model.recomputed_gradients(&batch, features, draws).unwrap();
+        assert_eq!((value, supervised), (loss, 7));
+        let (expected_norms, norms) = (expected.norms(), found.norms());
+        assert_eq!(norms.len(), expected_norms.len());
+        let mut difference = found;
+        difference.add(expected, -1.0);
+        for (name, distance) in difference.norms() {
+            let norm = expected_norms[&name];
+            assert!(distance <= 1e-5 * norm, "{name}: {distance} of {norm}");
+        }
+        let none = toy.batch(&[0], with_pictures);
+        let features = toy.features(&none);
+        let (value, _, zeros) = model.recomputed_gradients(&none, features, draws).unwrap();
+        assert!(value.is_nan() && zeros.norm() == 0.0);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! - `source`: where the first values come from, a checkpoint or chance
 //! - `layers`: linear layers, norms, convolutions
 //! - `vision`: CLIP's tower; `projector`: all of the family; `language`: LLaMA and adapters
+//! - `embeds`: pictures put in their places; `recompute`: gradients in less memory
 //! - `named`: parameters and gradients by upstream's names
 
 mod embeds;
@@ -13,6 +14,7 @@ mod language;
 mod layers;
 mod named;
 mod projector;
+mod recompute;
 mod source;
 mod vision;
 
@@ -128,15 +130,21 @@ impl MobileVlm {
         features: Option<Tensor<3>>,
         draws: Option<Draws>,
     ) -> Result<Loss, ModelError> {
-        let (places, targets) = supervised(splice, self.language.vocabulary())?;
-        if targets.is_empty() {
+        let targets = supervised(splice, self.language.vocabulary())?;
+        if targets.1.is_empty() {
             return Ok(Loss {
                 sum: None,
                 supervised: 0,
             });
         }
-        let device = self.language.device();
         let hidden = self.hidden(splice, features, draws)?;
+        Ok(self.loss_of(hidden, targets))
+    }
+
+    /// The loss of a hidden state before the last norm, `[rows, length, d]`, at flat places that
+    /// predict ids.
+    fn loss_of(&self, hidden: Tensor<3>, (places, targets): (Vec<i64>, Vec<i64>)) -> Loss {
+        let device = self.language.device();
         let [rows, length, width] = hidden.dims();
         let supervised = targets.len();
         let ids = |ids: Vec<i64>| {
@@ -146,10 +154,10 @@ impl MobileVlm {
             .reshape([rows * length, width])
             .select(0, ids(places));
         let sum = ops::cross_entropy(self.language.logits(hidden), ids(targets));
-        Ok(Loss {
+        Loss {
             sum: Some(sum),
             supervised,
-        })
+        }
     }
 
     /// Logits of every place, `[rows, length, vocabulary]`.

@@ -176,8 +176,18 @@ impl NamedGradients {
     /// The gradients of all trained parameters of a module; zero where the loss does not depend on
     /// one, as in a batch of text alone for the projector. `None` is a loss that depends on none.
     pub fn collect<M: Module>(module: &M, prefix: &str, gradients: Option<Gradients>) -> Self {
-        struct Collect(Path, BTreeMap<String, Tensor<1>>, Option<Gradients>);
-        impl ModuleVisitor for Collect {
+        let mut found = match gradients {
+            Some(gradients) => Self::found(module, prefix, gradients),
+            None => Self::default(),
+        };
+        found.fill(module, prefix);
+        found
+    }
+
+    /// The gradients of those trained parameters that a loss depends on.
+    pub(crate) fn found<M: Module>(module: &M, prefix: &str, gradients: Gradients) -> Self {
+        struct Found(Path, NamedGradients, Gradients);
+        impl ModuleVisitor for Found {
             fn enter_module(&mut self, name: &str, container: &str) {
                 self.0.enter(name, container);
             }
@@ -186,22 +196,40 @@ impl NamedGradients {
             }
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
                 let value = param.val();
-                if !value.is_require_grad() {
-                    return;
+                if let Some(gradient) = value.grad_remove(&mut self.2) {
+                    let count = value.dims().iter().product::<usize>();
+                    let gradient = gradient.reshape([count]);
+                    self.1.by_name.insert(self.0.name(), gradient);
                 }
-                let count = value.dims().iter().product::<usize>();
-                let gradient = self.2.as_mut().and_then(|all| value.grad_remove(all));
-                let gradient = match gradient {
-                    Some(gradient) => gradient.reshape([count]),
-                    None => Tensor::zeros([count], &value.device().inner()),
-                };
-                self.1.insert(self.0.name(), gradient);
             }
         }
         let path = Path(vec![prefix.to_owned()]);
-        let mut collect = Collect(path, BTreeMap::new(), gradients);
-        module.visit(&mut collect);
-        Self { by_name: collect.1 }
+        let mut found = Found(path, Self::default(), gradients);
+        module.visit(&mut found);
+        found.1
+    }
+
+    /// Gives every trained parameter that has no gradient one of zeros.
+    pub(crate) fn fill<M: Module>(&mut self, module: &M, prefix: &str) {
+        struct Fill<'a>(Path, &'a mut NamedGradients);
+        impl ModuleVisitor for Fill<'_> {
+            fn enter_module(&mut self, name: &str, container: &str) {
+                self.0.enter(name, container);
+            }
+            fn exit_module(&mut self, _name: &str, _container: &str) {
+                self.0.exit();
+            }
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let value = param.val();
+                if value.is_require_grad() {
+                    let count = value.dims().iter().product::<usize>();
+                    let zeros = || Tensor::zeros([count], &value.device().inner());
+                    let gradients = &mut self.1.by_name;
+                    gradients.entry(self.0.name()).or_insert_with(zeros);
+                }
+            }
+        }
+        module.visit(&mut Fill(Path(vec![prefix.to_owned()]), self));
     }
 
     /// Adds `factor` times another set of the same names; the first set added sets the names.

@@ -171,7 +171,7 @@ pub(crate) struct Positions {
 }
 
 /// Rotary tables, `[length, head_dim / 2]`.
-pub(super) struct Rotary {
+pub(crate) struct Rotary {
     cos: Tensor<2>,
     sin: Tensor<2>,
 }

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use mobilevlm_checkpoint::{LanguageConfig, TensorError};
 
 use self::block::Block;
-pub(crate) use self::block::Positions;
+pub(crate) use self::block::{Positions, Rotary};
 pub use self::lora::LoraConfig;
 pub(crate) use self::lora::merge;
 use super::layers::{Linear, RmsNorm};
@@ -149,13 +149,31 @@ impl Language {
     /// `x`: embeddings `[rows, length, d]`. Returns the hidden state before the last norm, of the
     /// same sizes. `draws`: for dropout in adapters; `None` drops nothing.
     pub(crate) fn forward(&self, x: Tensor<3>, mask: &Mask, draws: Option<Draws>) -> Tensor<3> {
-        let length = x.dims()[1];
-        let rotary = self.positions.tables(length, &x.device());
-        let layers = self.layers.iter().enumerate();
-        layers.fold(x, |x, (layer, block)| {
-            let draws = draws.map(|draws| draws.at(layer as u64));
-            block.forward(x, mask, &rotary, draws)
-        })
+        let rotary = self.rotary(x.dims()[1], &x.device());
+        (0..self.depth()).fold(x, |x, layer| self.layer(layer, x, mask, &rotary, draws))
+    }
+
+    /// How many decoder layers there are.
+    pub(crate) fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// The tables that turn queries and keys at places 0 to `length`.
+    pub(crate) fn rotary(&self, length: usize, device: &Device) -> Rotary {
+        self.positions.tables(length, device)
+    }
+
+    /// Decoder layer `layer`, which exists.
+    pub(crate) fn layer(
+        &self,
+        layer: usize,
+        x: Tensor<3>,
+        mask: &Mask,
+        rotary: &Rotary,
+        draws: Option<Draws>,
+    ) -> Tensor<3> {
+        let draws = draws.map(|draws| draws.at(layer as u64));
+        self.layers[layer].forward(x, mask, rotary, draws)
     }
 
     /// `x`: rows of the hidden state before the last norm, `[n, d]`. Returns logits
