@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod clip;
 mod error;
 mod model;
 mod ops;
@@ -17,6 +18,7 @@ mod trainer;
 mod weights;
 
 pub use check::{CheckItem, CheckReport, OnPart, check};
+pub use clip::{ClipModel, ClipSizes};
 pub use error::ModelError;
 pub use model::{
     Described, Either, Init, Language, LoraConfig, Loss, MobileVlm, NamedGradients, RandomSource,
@@ -28,4 +30,4 @@ pub use schedule::CosineSchedule;
 pub use step::{Accumulated, Accumulation, NonFinite, StepOptions, StepOutcome};
 pub use texts::{TextsError, TextsRead, for_each_text};
 pub use trainer::{Evaluate, Outcome, TrainError, TrainEvent, TrainOptions, train};
-pub use weights::{Export, ExportDtype, Start, StartParts};
+pub use weights::{Export, ExportDtype, Start, StartParts, export_language, export_tower};

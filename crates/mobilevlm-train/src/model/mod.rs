@@ -5,11 +5,12 @@
 //!
 //! - `source`: where the first values come from, a checkpoint or chance
 //! - `layers`: linear layers, norms, convolutions
-//! - `vision`: CLIP's tower; `projector`: all of the family; `language`: LLaMA and adapters
+//! - `encoder`: the block of CLIP's towers; `vision`: the tower of pictures; `projector`: all of the family; `language`: LLaMA and adapters
 //! - `embeds`: pictures put in their places; `recompute`: gradients in less memory
 //! - `named`: parameters and gradients by upstream's names
 
 mod embeds;
+mod encoder;
 mod language;
 mod layers;
 mod named;
@@ -28,15 +29,17 @@ use crate::ops;
 use crate::random::Draws;
 
 pub use embeds::used_pictures;
+pub(crate) use encoder::{Block, BlockSizes};
 pub(crate) use language::merge;
 pub use language::{Language, LoraConfig};
+pub(crate) use layers::{LayerNorm, Linear};
 pub(crate) use named::{Change, change_trained, flat, lora_targets, to_stored, upstream_embedding};
 pub use named::{Described, NamedGradients, parameters, train_only, values};
 pub use source::{Either, Init, RandomSource, Source};
 pub use vision::VisionTower;
 
 use projector::Projector;
-use source::Place;
+pub(crate) use source::Place;
 
 /// Projector and language model: what the two stages train. The tower is a [`VisionTower`] of its
 /// own, whose features come in here.

@@ -2,9 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use mobilevlm_checkpoint::{Activation, TensorError, VisionConfig};
+use mobilevlm_checkpoint::{TensorError, VisionConfig};
 
-use super::layers::{LayerNorm, Linear};
+use super::encoder::{Block, BlockSizes};
+use super::layers::LayerNorm;
 use super::source::{Init, Place, Source};
 use crate::ops::{self, Mask};
 
@@ -49,32 +50,6 @@ struct Encoder {
     layers: Vec<Block>,
 }
 
-#[derive(Module, Debug)]
-struct Block {
-    layer_norm1: LayerNorm,
-    self_attn: Attention,
-    layer_norm2: LayerNorm,
-    mlp: FeedForward,
-}
-
-#[derive(Module, Debug)]
-struct Attention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    out_proj: Linear,
-    #[module(skip)]
-    heads: usize,
-}
-
-#[derive(Module, Debug)]
-struct FeedForward {
-    fc1: Linear,
-    fc2: Linear,
-    #[module(skip)]
-    is_quick: bool,
-}
-
 impl VisionTower {
     /// Makes the tower; its names begin with `vision.`.
     ///
@@ -91,6 +66,14 @@ impl VisionTower {
         let embeddings = place.pp("embeddings");
         let class = Init::Normal((hidden as f64).powf(-0.5));
         let layers = place.pp("encoder").pp("layers");
+        let sizes = BlockSizes {
+            hidden,
+            heads: config.heads,
+            ffn: config.ffn,
+            layers: config.layers,
+            eps,
+            activation: config.activation,
+        };
         Ok(VisionTower {
             embeddings: Embeddings {
                 class_embedding: embeddings.param("class_embedding", [hidden], class)?,
@@ -112,7 +95,7 @@ impl VisionTower {
             pre_layrnorm: LayerNorm::new(&place.pp("pre_layrnorm"), hidden, eps)?,
             encoder: Encoder {
                 layers: (0..config.blocks_to_run)
-                    .map(|layer| Block::new(config, &layers.pp(layer)))
+                    .map(|layer| Block::new(&sizes, &layers.pp(layer)))
                     .collect::<Result<_, _>>()?,
             },
             image_size: config.image_size,
@@ -169,73 +152,9 @@ impl VisionTower {
         let x = Tensor::cat(vec![class, patches], 1);
         let x = x + position_embedding.weight.val().unsqueeze::<3>();
         let layers = self.encoder.layers.iter();
-        layers.fold(self.pre_layrnorm.forward(x), |x, layer| layer.forward(x))
-    }
-}
-
-impl Block {
-    /// Begins as HF's `CLIPPreTrainedModel._init_weights`.
-    fn new(config: &VisionConfig, place: &Place<'_>) -> Result<Block, TensorError> {
-        let (hidden, ffn) = (config.hidden, config.ffn);
-        let eps = f64::from(config.eps);
-        let width = hidden as f64;
-        let narrow = Init::Normal(width.powf(-0.5) * (2.0 * config.layers as f64).powf(-0.5));
-        let out = Init::Normal(width.powf(-0.5));
-        let wide = Init::Normal((2.0 * width).powf(-0.5));
-        let (attention, mlp) = (place.pp("self_attn"), place.pp("mlp"));
-        let linear = |place: Place<'_>, inputs, outputs, init| {
-            Linear::new(&place, inputs, outputs, (init, Init::Constant(0.0)))
-        };
-        Ok(Block {
-            layer_norm1: LayerNorm::new(&place.pp("layer_norm1"), hidden, eps)?,
-            self_attn: Attention {
-                q_proj: linear(attention.pp("q_proj"), hidden, hidden, narrow)?,
-                k_proj: linear(attention.pp("k_proj"), hidden, hidden, narrow)?,
-                v_proj: linear(attention.pp("v_proj"), hidden, hidden, narrow)?,
-                out_proj: linear(attention.pp("out_proj"), hidden, hidden, out)?,
-                heads: config.heads,
-            },
-            layer_norm2: LayerNorm::new(&place.pp("layer_norm2"), hidden, eps)?,
-            mlp: FeedForward {
-                fc1: linear(mlp.pp("fc1"), hidden, ffn, wide)?,
-                fc2: linear(mlp.pp("fc2"), ffn, hidden, narrow)?,
-                is_quick: config.activation == Activation::QuickGelu,
-            },
-        })
-    }
-
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.self_attn.forward(self.layer_norm1.forward(x));
-        x.clone() + self.mlp.forward(self.layer_norm2.forward(x))
-    }
-}
-
-impl Attention {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [pictures, places, hidden] = x.dims();
-        let heads = |x: Tensor<3>| {
-            x.reshape([pictures, places, self.heads, hidden / self.heads])
-                .swap_dims(1, 2)
-        };
-        let query = heads(self.q_proj.forward(x.clone()));
-        let key = heads(self.k_proj.forward(x.clone()));
-        let value = heads(self.v_proj.forward(x));
-        let mask = Mask {
-            causal: false,
-            keys: None,
-        };
-        let attended = ops::attention(query, key, value, &mask);
-        self.out_proj
-            .forward(attended.swap_dims(1, 2).reshape([pictures, places, hidden]))
-    }
-}
-
-impl FeedForward {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = self.fc1.forward(x);
-        self.fc2.forward(match self.is_quick {
-            true => ops::quick_gelu(x),
-            false => ops::gelu(x),
+        let mask = Mask::default();
+        layers.fold(self.pre_layrnorm.forward(x), |x, layer| {
+            layer.forward(x, &mask)
         })
     }
 }

@@ -8,7 +8,7 @@ mod linear;
 mod norm;
 mod rotate;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub(crate) use activation::{gelu, hard_swish, quick_gelu, swiglu};
 pub(crate) use attention::{Mask, attention};

@@ -70,29 +70,7 @@ impl Export<'_> {
         tower: &VisionTower,
     ) -> Result<(), ModelError> {
         let tensors = self.tensors(model, tower);
-        let file = |doing| {
-            let path = folder.to_owned();
-            move |source| ModelError::File {
-                path,
-                doing,
-                source,
-            }
-        };
-        let parent = folder
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(file("written"))?;
-        let name = folder
-            .file_name()
-            .map_or("model".into(), |name| name.to_string_lossy());
-        let part = tempfile::Builder::new()
-            .prefix(&format!("{name}."))
-            .suffix(".part")
-            .tempdir_in(parent)
-            .map_err(file("written"))?;
-        self.fill(part.path(), &tensors)?;
-        put(part.keep(), folder).map_err(file("written"))
+        in_place(folder, |part| self.fill(part, &tensors))
     }
 
     /// All weights by upstream's names, adapters merged.
@@ -113,35 +91,71 @@ impl Export<'_> {
     }
 
     fn fill(&self, folder: &Path, tensors: &Inventory) -> Result<(), ModelError> {
-        let mut copied = false;
-        for name in TOKENIZER {
-            let from = self.tokenizer.join(name);
-            if !from.is_file() {
-                continue;
-            }
-            let content = fs::read(&from).map_err(|source| ModelError::File {
-                path: from.clone(),
-                doing: "read",
-                source,
-            })?;
-            replace_file(&folder.join(name), |out| out.write_all(&content))?;
-            copied = true;
-        }
-        if !copied {
-            return Err(ModelError::Content {
-                path: self.tokenizer.to_owned(),
-                wrong: "expected a folder with tokenizer.model, found none".to_owned(),
-            });
-        }
+        copy_tokenizer(self.tokenizer, folder)?;
         let config = &self.start.config;
         let keys = json::config(&self.start.keys, config, self.start.pad, self.dtype);
         write_json(&folder.join("config.json"), &keys)?;
         if let Some(vision) = json::vision(config) {
             write_json(&folder.join("vision_config.json"), &vision)?;
         }
-        let preprocessor = json::preprocessor(config);
+        let preprocessor = json::preprocessor(&config.preprocess);
         write_json(&folder.join("preprocessor_config.json"), &preprocessor)?;
-        write_weights(folder, tensors, SHARD)
+        write_weights(folder, tensors)
+    }
+}
+
+/// Makes a folder that is complete or not there: `fill` writes into one beside its place.
+pub(super) fn in_place(
+    folder: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), ModelError>,
+) -> Result<(), ModelError> {
+    let file = |doing| {
+        let path = folder.to_owned();
+        move |source| ModelError::File {
+            path,
+            doing,
+            source,
+        }
+    };
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(file("written"))?;
+    let name = folder
+        .file_name()
+        .map_or("model".into(), |name| name.to_string_lossy());
+    let part = tempfile::Builder::new()
+        .prefix(&format!("{name}."))
+        .suffix(".part")
+        .tempdir_in(parent)
+        .map_err(file("written"))?;
+    fill(part.path())?;
+    put(part.keep(), folder).map_err(file("written"))
+}
+
+/// Copies the files of a tokenizer.
+pub(super) fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), ModelError> {
+    let mut copied = false;
+    for name in TOKENIZER {
+        let from = from.join(name);
+        if !from.is_file() {
+            continue;
+        }
+        let content = fs::read(&from).map_err(|source| ModelError::File {
+            path: from.clone(),
+            doing: "read",
+            source,
+        })?;
+        replace_file(&to.join(name), |out| out.write_all(&content))?;
+        copied = true;
+    }
+    match copied {
+        true => Ok(()),
+        false => Err(ModelError::Content {
+            path: from.to_owned(),
+            wrong: "expected a folder with tokenizer.model, found none".to_owned(),
+        }),
     }
 }
 
@@ -206,7 +220,7 @@ fn to_bf16(tensor: &Tensor) -> Tensor {
     )
 }
 
-fn write_json(path: &Path, keys: &Map<String, Value>) -> Result<(), ModelError> {
+pub(super) fn write_json(path: &Path, keys: &Map<String, Value>) -> Result<(), ModelError> {
     Ok(replace_file(path, |out| {
         serde_json::to_writer_pretty(&mut *out, keys)?;
         out.write_all(b"\n")
@@ -214,11 +228,11 @@ fn write_json(path: &Path, keys: &Map<String, Value>) -> Result<(), ModelError> 
 }
 
 /// `model.safetensors`, or numbered files of at most `shard` bytes with an index.
-fn write_weights(folder: &Path, tensors: &Inventory, shard: usize) -> Result<(), ModelError> {
+pub(super) fn write_weights(folder: &Path, tensors: &Inventory) -> Result<(), ModelError> {
     let mut shards: Vec<Vec<(String, Tensor)>> = vec![Vec::new()];
     let mut bytes = 0;
     for (name, tensor) in owned(tensors) {
-        if bytes > 0 && bytes + tensor.byte_len() > shard {
+        if bytes > 0 && bytes + tensor.byte_len() > SHARD {
             shards.push(Vec::new());
             bytes = 0;
         }

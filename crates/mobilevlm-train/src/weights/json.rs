@@ -2,7 +2,8 @@ use std::fs;
 use std::path::Path;
 
 use mobilevlm_checkpoint::{
-    Activation, Aspect, Config, ConfigFiles, Layout, LdpV2, Projector, VisionConfig,
+    Activation, Aspect, Config, ConfigFiles, LanguageConfig, Layout, LdpV2, Preprocess, Projector,
+    VisionConfig,
 };
 use serde_json::{Map, Value, json};
 
@@ -169,32 +170,70 @@ pub(super) fn vision(config: &Config) -> Option<Map<String, Value>> {
         eps: 1e-5,
         activation: Activation::QuickGelu,
     };
-    (*vision != large).then(|| {
-        object(json!({
-            "architectures": ["CLIPVisionModel"],
-            "attention_dropout": 0.0,
-            "hidden_act": match vision.activation {
-                Activation::QuickGelu => "quick_gelu",
-                Activation::Gelu => "gelu",
-            },
-            "hidden_size": vision.hidden,
-            "image_size": vision.image_size,
-            "initializer_factor": 1.0,
-            "initializer_range": 0.02,
-            "intermediate_size": vision.ffn,
-            "layer_norm_eps": number(vision.eps),
-            "model_type": "clip_vision_model",
-            "num_attention_heads": vision.heads,
-            "num_channels": 3,
-            "num_hidden_layers": vision.layers,
-            "patch_size": vision.patch_size,
-        }))
-    })
+    (*vision != large).then(|| tower(vision))
+}
+
+/// `config.json` of a CLIP tower's own folder, as HF's `CLIPVisionConfig` writes it.
+pub(super) fn tower(vision: &VisionConfig) -> Map<String, Value> {
+    object(json!({
+        "architectures": ["CLIPVisionModel"],
+        "attention_dropout": 0.0,
+        "hidden_act": match vision.activation {
+            Activation::QuickGelu => "quick_gelu",
+            Activation::Gelu => "gelu",
+        },
+        "hidden_size": vision.hidden,
+        "image_size": vision.image_size,
+        "initializer_factor": 1.0,
+        "initializer_range": 0.02,
+        "intermediate_size": vision.ffn,
+        "layer_norm_eps": number(vision.eps),
+        "model_type": "clip_vision_model",
+        "num_attention_heads": vision.heads,
+        "num_channels": 3,
+        "num_hidden_layers": vision.layers,
+        "patch_size": vision.patch_size,
+    }))
+}
+
+/// `config.json` of a language model's own folder, as HF's `LlamaConfig` writes it.
+pub(super) fn language(
+    config: &LanguageConfig,
+    pad: Option<u32>,
+    dtype: ExportDtype,
+) -> Map<String, Value> {
+    let mut keys = object(json!({
+        "architectures": ["LlamaForCausalLM"],
+        "bos_token_id": config.bos,
+        "eos_token_id": config.eos,
+        "hidden_act": "silu",
+        "hidden_size": config.hidden,
+        "initializer_range": 0.02,
+        "intermediate_size": config.ffn,
+        "max_position_embeddings": config.context,
+        "model_type": "llama",
+        "num_attention_heads": config.heads,
+        "num_hidden_layers": config.layers,
+        "num_key_value_heads": config.kv_heads,
+        "pad_token_id": pad,
+        "pretraining_tp": 1,
+        "rms_norm_eps": number(config.rms_eps),
+        "rope_scaling": null,
+        "rope_theta": number(config.rope_theta),
+        "tie_word_embeddings": config.tied,
+        "torch_dtype": dtype.name(),
+        "transformers_version": "4.33.1",
+        "use_cache": true,
+        "vocab_size": config.vocab,
+    }));
+    if config.head_dim * config.heads != config.hidden {
+        keys.insert("head_dim".to_owned(), config.head_dim.into());
+    }
+    keys
 }
 
 /// `preprocessor_config.json`, as HF's `CLIPImageProcessor` writes it.
-pub(super) fn preprocessor(config: &Config) -> Map<String, Value> {
-    let preprocess = &config.preprocess;
+pub(super) fn preprocessor(preprocess: &Preprocess) -> Map<String, Value> {
     let side = preprocess.image_size;
     object(json!({
         "crop_size": {"height": side, "width": side},

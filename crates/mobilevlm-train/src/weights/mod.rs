@@ -2,12 +2,15 @@
 //!
 //! - `start`: what a run begins with, from folders and chance
 //! - `export`: the folder that a run ends with
+//! - `parts`: a tower's or a language model's own folder
 //! - `json`: what `config.json` says
 
 mod export;
 mod json;
+mod parts;
 mod start;
 
 pub(crate) use export::merged;
 pub use export::{Export, ExportDtype};
+pub use parts::{export_language, export_tower};
 pub use start::{Start, StartParts};

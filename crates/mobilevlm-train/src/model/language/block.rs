@@ -4,6 +4,7 @@ use mobilevlm_checkpoint::{LanguageConfig, TensorError};
 
 use super::MATRIX;
 use super::lora::{AdaptedLinear, LoraConfig};
+use super::packed::Packed;
 use crate::model::layers::RmsNorm;
 use crate::model::source::Place;
 use crate::ops::{self, Mask};
@@ -113,12 +114,11 @@ impl Block {
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
-        mask: &Mask,
-        rotary: &Rotary,
+        context: &Context<'_>,
         draws: Option<Draws>,
     ) -> Tensor<3> {
         let y = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(y, mask, rotary, draws);
+        let x = x + self.self_attn.forward(y, context, draws);
         let y = self.post_attention_layernorm.forward(x.clone());
         x + self.mlp.forward(y, draws)
     }
@@ -131,26 +131,28 @@ fn of(draws: Option<Draws>, layer: u64) -> Option<Draws> {
 }
 
 impl Attention {
-    fn forward(
-        &self,
-        x: Tensor<3>,
-        mask: &Mask,
-        rotary: &Rotary,
-        draws: Option<Draws>,
-    ) -> Tensor<3> {
-        let [rows, length, _] = x.dims();
+    fn forward(&self, x: Tensor<3>, context: &Context<'_>, draws: Option<Draws>) -> Tensor<3> {
         let heads = |x: Tensor<3>| {
-            let width = x.dims()[2];
+            let x = match context.packed {
+                Some(packed) => packed.rows(x),
+                None => x,
+            };
+            let [rows, length, width] = x.dims();
             x.reshape([rows, length, width / self.head_dim, self.head_dim])
                 .swap_dims(1, 2)
         };
-        let rotated = |x: Tensor<3>| ops::rotate(heads(x), rotary.cos.clone(), rotary.sin.clone());
+        let Rotary { cos, sin } = context.rotary;
+        let rotated = |x: Tensor<3>| ops::rotate(heads(x), cos.clone(), sin.clone());
         let query = rotated(self.q_proj.forward(x.clone(), of(draws, 0)));
         let key = rotated(self.k_proj.forward(x.clone(), of(draws, 1)));
         let value = heads(self.v_proj.forward(x, of(draws, 2)));
-        let attended = ops::attention(query, key, value, mask);
-        let width = attended.dims()[1] * self.head_dim;
-        let attended = attended.swap_dims(1, 2).reshape([rows, length, width]);
+        let attended = ops::attention(query, key, value, context.mask).swap_dims(1, 2);
+        let [rows, length, heads, head_dim] = attended.dims();
+        let attended = attended.reshape([rows, length, heads * head_dim]);
+        let attended = match context.packed {
+            Some(packed) => packed.row(attended),
+            None => attended,
+        };
         self.o_proj.forward(attended, of(draws, 3))
     }
 }
@@ -161,6 +163,14 @@ impl FeedForward {
         let up = self.up_proj.forward(x, of(draws, 5));
         self.down_proj.forward(ops::swiglu(gate, up), of(draws, 6))
     }
+}
+
+/// What all blocks look at alike.
+pub(super) struct Context<'a> {
+    pub(super) mask: &'a Mask,
+    pub(super) rotary: &'a Rotary,
+    /// Where texts share a row.
+    pub(super) packed: Option<&'a Packed>,
 }
 
 /// What rotary tables are made of.

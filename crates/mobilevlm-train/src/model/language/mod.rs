@@ -2,15 +2,18 @@
 
 mod block;
 mod lora;
+mod packed;
+mod texts;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mobilevlm_checkpoint::{LanguageConfig, TensorError};
 
-use self::block::Block;
+use self::block::{Block, Context};
 pub(crate) use self::block::{Positions, Rotary};
 pub use self::lora::LoraConfig;
 pub(crate) use self::lora::merge;
+use self::packed::Packed;
 use super::layers::{Linear, RmsNorm};
 use super::source::{Init, Place, Source};
 use crate::ops::Mask;
@@ -153,6 +156,24 @@ impl Language {
         (0..self.depth()).fold(x, |x, layer| self.layer(layer, x, mask, &rotary, draws))
     }
 
+    /// As [`Language::forward`] of texts one after the other, `x`: `[1, places, d]`. `lengths`:
+    /// places of each.
+    pub(crate) fn forward_packed(&self, x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+        let device = x.device();
+        let packed = Packed::new(lengths, &device);
+        let mask = Mask {
+            causal: true,
+            keys: None,
+        };
+        let context = Context {
+            mask: &mask,
+            rotary: &self.rotary(packed.longest(), &device),
+            packed: Some(&packed),
+        };
+        let layers = self.layers.iter();
+        layers.fold(x, |x, block| block.forward(x, &context, None))
+    }
+
     /// How many decoder layers there are.
     pub(crate) fn depth(&self) -> usize {
         self.layers.len()
@@ -173,7 +194,12 @@ impl Language {
         draws: Option<Draws>,
     ) -> Tensor<3> {
         let draws = draws.map(|draws| draws.at(layer as u64));
-        self.layers[layer].forward(x, mask, rotary, draws)
+        let context = Context {
+            mask,
+            rotary,
+            packed: None,
+        };
+        self.layers[layer].forward(x, &context, draws)
     }
 
     /// `x`: rows of the hidden state before the last norm, `[n, d]`. Returns logits

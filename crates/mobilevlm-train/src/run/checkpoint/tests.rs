@@ -62,7 +62,8 @@ fn what_is_saved_is_found_again_and_the_oldest_go() {
 
 #[test]
 fn every_damage_is_named_and_passed_over() {
-    let damages: [(&str, &dyn Fn(&Path)); 6] = [
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+    let damages: [Damage<'_>; 6] = [
         ("expected SHA-256", &|path| {
             let path = path.join("weights.safetensors");
             let mut bytes = fs::read(&path).unwrap();
