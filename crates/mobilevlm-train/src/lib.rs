@@ -9,6 +9,7 @@ mod ops;
 mod optimizer;
 mod random;
 pub mod recipe;
+mod replicas;
 pub mod run;
 mod schedule;
 mod step;
@@ -26,6 +27,7 @@ pub use model::{
 };
 pub use optimizer::{AdamW, AdamWConfig, GroupOptions, ParameterGroup, decays, parameter_groups};
 pub use random::Draws;
+pub use replicas::{PartGradients, Replicas};
 pub use schedule::CosineSchedule;
 pub use step::{Accumulated, Accumulation, NonFinite, StepOptions, StepOutcome};
 pub use texts::{TextsError, TextsRead, for_each_text};
