@@ -7,6 +7,7 @@ use mobilevlm_data::world::WorldError;
 use mobilevlm_data::{DataError, OrderError};
 
 use crate::error::ModelError;
+use crate::recipe::TooLarge;
 use crate::run::RunError;
 
 /// Why a run does not begin, or ends before its time.
@@ -28,6 +29,9 @@ pub enum TrainError {
     /// Upstream has no order for these samples.
     #[error("upstream.sampler = true: {0}; without it there is an order for all samples")]
     Order(#[from] OrderError),
+    /// The model does not fit the device.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
     /// A key of the recipe that this build, or this data set, cannot follow.
     #[error("{key}: {wrong}")]
     Key {

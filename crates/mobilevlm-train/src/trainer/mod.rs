@@ -66,6 +66,8 @@ pub type Evaluate<'a> =
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TrainEvent<'a> {
+    /// Something that may go wrong later: memory for the longest rows.
+    Warning(&'a str),
     /// A checkpoint is damaged and passed over.
     Damaged(&'a Damaged),
     /// The first step is about to be taken.
@@ -122,7 +124,7 @@ pub fn train(recipe: &Recipe, mut options: TrainOptions<'_>) -> Result<Outcome, 
     let checkpoints = Checkpoints::open(&folder.file("checkpoints"), keep)?;
     let saved = newest(&checkpoints, &folder, options.resume, options.observe)?;
 
-    let setup = Setup::new(recipe)?;
+    let setup = Setup::new(recipe, options.observe)?;
     let samples = Samples::open(
         &recipe.data.source,
         setup.start.config.preprocess.image_size,

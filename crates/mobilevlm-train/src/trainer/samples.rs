@@ -5,7 +5,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use mobilevlm_data::world::{self, Split, World, WorldOptions};
+use mobilevlm_data::world::{self, World, WorldOptions};
 use mobilevlm_data::{
     Checker, Finding, Grouping, IndexPlace, Labelled, Labeller, Pictures, Problem, Rows, Sample,
 };
@@ -13,7 +13,6 @@ use mobilevlm_processor::{Exif, Limits, RgbImage, decode};
 use sha2::{Digest, Sha256};
 
 use super::error::TrainError;
-use crate::random::Draws;
 use crate::recipe::{DataSource, WorldData};
 use crate::run::RunError;
 
@@ -123,7 +122,7 @@ impl Samples {
             // Nobody looks at them: composing a world takes its time.
             Source::World { .. } if grouping == Grouping::None => vec![1; self.len()],
             Source::World { world, data } => (0..data.count)
-                .map(|index| self::sample(&of_world(world, data, index)).modality_length())
+                .map(|index| self::sample(&data.sample(world, index)).modality_length())
                 .collect(),
         }
     }
@@ -133,7 +132,7 @@ impl Samples {
         let (labelled, picture) = match &self.source {
             Source::Llava { rows, pictures, .. } => self.load_row(rows, pictures, index)?,
             Source::World { world, data } => {
-                let sample = of_world(world, data, index as u64);
+                let sample = data.sample(world, index as u64);
                 let labelled = self.labeller.label(&self::sample(&sample));
                 let labelled = labelled.map_err(|error| Finding {
                     problem: Problem::Refused,
@@ -258,25 +257,6 @@ fn hash_file(path: &Path) -> Result<String, TrainError> {
         .iter()
         .map(|b| format!("{b:02x}"))
         .collect())
-}
-
-/// Sample `index` of a mixture of kinds.
-fn of_world(world: &World, data: &WorldData, index: u64) -> world::Sample {
-    let total: f64 = data.kinds.iter().map(|(_, weight)| weight).sum();
-    let draw = Draws::new(data.seed)
-        .named("kinds of samples")
-        .uniform(index)
-        * total;
-    let mut before = 0.0;
-    let kind = data.kinds.iter().find(|(_, weight)| {
-        before += weight;
-        draw < before
-    });
-    let last = || data.kinds.iter().rev().find(|(_, weight)| *weight > 0.0);
-    match kind.or_else(last) {
-        Some((kind, _)) => world.sample_of(*kind, Split::Train, index),
-        None => world.sample(Split::Train, index),
-    }
 }
 
 fn sample(of_world: &world::Sample) -> Sample {

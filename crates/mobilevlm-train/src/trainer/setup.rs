@@ -8,10 +8,11 @@ use mobilevlm_checkpoint::{Aspect, Config, Layout, Preprocess, VisionConfig};
 use mobilevlm_data::{LabelOptions, Labeller};
 use mobilevlm_processor::{Preprocessor, Tokenizer};
 
+use super::TrainEvent;
 use super::error::TrainError;
 use crate::model::{LoraConfig, MobileVlm, RandomSource, VisionTower, parameters, train_only};
 use crate::optimizer::{AdamW, AdamWConfig, GroupOptions, parameter_groups};
-use crate::recipe::{DeviceKind, From, Learns, Precision, Recipe, Schedule, Template};
+use crate::recipe::{DeviceKind, From, Learns, Memory, Precision, Recipe, Schedule, Template};
 use crate::schedule::CosineSchedule;
 use crate::step::{Accumulation, NonFinite, StepOptions};
 use crate::weights::{Start, StartParts};
@@ -33,10 +34,20 @@ pub(super) struct Setup {
 
 impl Setup {
     /// Reads what the recipe starts from.
-    pub(super) fn new(recipe: &Recipe) -> Result<Setup, TrainError> {
+    pub(super) fn new(
+        recipe: &Recipe,
+        observe: &mut dyn FnMut(TrainEvent<'_>),
+    ) -> Result<Setup, TrainError> {
         check(recipe)?;
         let (tokenizer, path) = tokenizer(recipe)?;
         let start = start(recipe, &tokenizer)?;
+        if let Some(limit) = recipe.run.device_memory {
+            // Weights are mapped so far, not read.
+            let memory = Memory::needed(recipe, &start.config);
+            if let Some(warning) = memory.check(recipe, limit)? {
+                observe(TrainEvent::Warning(&warning));
+            }
+        }
         let device = device(recipe.run.device)?;
         let trained = match recipe.run.gradient_checkpointing {
             true => device.clone().autodiff().gradient_checkpointing(),

@@ -76,7 +76,8 @@ fn what_is_frozen_keeps_its_bits_and_the_rest_moves() {
     let projector = |name: &str| name.contains("mm_projector");
     let tower = |name: &str| name.contains("vision_tower");
     let attention = |name: &str| name.contains("layers.") && name.contains("_proj.");
-    let kinds: [(&str, &[&str], &dyn Fn(&str) -> bool); 3] = [
+    type Kind<'a> = (&'a str, &'a [&'a str], &'a dyn Fn(&str) -> bool);
+    let kinds: [Kind<'_>; 3] = [
         ("projector", &["train.language=false"], &projector),
         ("all", &[], &|name| !tower(name)),
         (
