@@ -225,7 +225,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 if replicas == 0 {
                     sum.add(&now, prefix, loss(&now, inputs[0].clone())?);
                 } else {
-                    for part in pools.gradients(&now, prefix, &tracked, inputs.clone(), &loss)? {
+                    for part in pools.gradients(&now, prefix, &tracked, inputs.clone(), loss)? {
                         sum.add_gradients(part.gradients, part.loss, part.supervised);
                     }
                 }

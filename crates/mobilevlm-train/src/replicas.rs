@@ -13,7 +13,8 @@ use crate::model::{Loss, NamedGradients};
 /// graph), several replicas do at once.
 #[derive(Debug)]
 pub struct Replicas {
-    /// Of one thread each: what a replica hands to rayon stays with it.
+    /// Of one thread each: what a replica hands to rayon stays with it. None for one replica, which
+    /// has all threads to itself.
     pools: Vec<ThreadPool>,
 }
 
@@ -31,20 +32,24 @@ pub struct PartGradients {
 }
 
 impl Replicas {
-    /// Makes `count` threads, at least one.
+    /// Makes a thread for each of `count` replicas. One replica, and none is one, is the model
+    /// itself, on the calling thread and on as many others as rayon has.
     ///
     /// # Errors
     /// The system has no further thread.
     pub fn new(count: usize) -> Result<Replicas, ThreadPoolBuildError> {
         let pool = |_| ThreadPoolBuilder::new().num_threads(1).build();
         Ok(Replicas {
-            pools: (0..count.max(1)).map(pool).collect::<Result<_, _>>()?,
+            pools: (0..count)
+                .filter(|_| count > 1)
+                .map(pool)
+                .collect::<Result<_, _>>()?,
         })
     }
 
     /// Number of replicas.
     pub fn count(&self) -> usize {
-        self.pools.len()
+        self.pools.len().max(1)
     }
 
     /// Computes the loss of every part of a batch and its gradients, part i on replica i modulo
@@ -63,6 +68,10 @@ impl Replicas {
         parts: Vec<I>,
         loss: impl Fn(&M, I) -> Result<Loss, ModelError> + Sync,
     ) -> Result<Vec<PartGradients>, ModelError> {
+        if self.pools.is_empty() {
+            let part = |part| of_part(module, prefix, part, &loss);
+            return parts.into_iter().map(part).collect();
+        }
         let mut shares: Vec<Vec<(usize, I)>> = self.pools.iter().map(|_| Vec::new()).collect();
         for (index, part) in parts.into_iter().enumerate() {
             shares[index % self.pools.len()].push((index, part));

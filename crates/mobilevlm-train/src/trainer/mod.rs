@@ -26,6 +26,7 @@ use std::sync::mpsc::sync_channel;
 use mobilevlm_data::{AttentionMask, Finding, Problem};
 
 use crate::recipe::Recipe;
+use crate::replicas::Replicas;
 use crate::run::{
     Checkpoints, Damaged, EvaluationRecord, Progress, RunError, RunFolder, Saved, StepRecord,
 };
@@ -183,6 +184,8 @@ pub fn train(recipe: &Recipe, mut options: TrainOptions<'_>) -> Result<Outcome, 
         samples: loader.samples.len(),
         parameters,
     });
+    let replicas = Replicas::new(recipe.run.replicas)
+        .map_err(|error| TrainError::key("run.replicas", format!("no thread for each: {error}")))?;
     let (to, from) = sync_channel(AHEAD);
     let first = state.step;
     let trainer = Trainer {
@@ -197,6 +200,7 @@ pub fn train(recipe: &Recipe, mut options: TrainOptions<'_>) -> Result<Outcome, 
         },
         tower: loader.features.tower(),
         device,
+        replicas,
         optimizer,
         plan: &plan,
         records,

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use mobilevlm_data::Splice;
 
 use super::batches::MicroBatch;
 use super::error::TrainError;
@@ -13,10 +14,12 @@ use super::record::Records;
 use super::setup::{rate, step_options};
 use super::state::State;
 use super::{Outcome, TrainEvent, TrainOptions};
-use crate::model::{MobileVlm, NamedGradients, VisionTower};
+use crate::error::ModelError;
+use crate::model::{Loss, MobileVlm, VisionTower};
 use crate::optimizer::{AdamW, ParameterGroup};
 use crate::random::Draws;
 use crate::recipe::{Learns, Recipe};
+use crate::replicas::Replicas;
 use crate::run::{Checkpoints, Clock, EvaluationRecord, RunFolder, StepRecord};
 use crate::step::Accumulated;
 use crate::weights::Export;
@@ -35,6 +38,7 @@ pub(super) struct Trainer<'a, 'o> {
     pub(super) tower: &'a VisionTower,
     /// Without autodiff.
     pub(super) device: Device,
+    pub(super) replicas: Replicas,
     pub(super) optimizer: AdamW,
     pub(super) plan: &'a Plan,
     pub(super) records: Records,
@@ -120,18 +124,11 @@ impl Trainer<'_, '_> {
             ..StepRecord::default()
         };
         let mut left_out = Vec::new();
+        let mut parts = Vec::new();
         for (number, batch) in batches.into_iter().enumerate() {
-            if (self.options.stop)() {
-                return Ok((model, None));
-            }
             record.samples += batch.samples;
             record.tokens += batch.tokens;
             left_out.extend(batch.left_out);
-            let Some(splice) = &batch.splice else {
-                let nothing = NamedGradients::collect(&model, "", None);
-                gathered.add_gradients(nothing, f64::NAN, 0);
-                continue;
-            };
             let (pictures, features) = batch.features;
             let features = (pictures > 0).then(|| {
                 let patches = self.tower.patches();
@@ -141,8 +138,21 @@ impl Trainer<'_, '_> {
             });
             let drops = matches!(self.recipe.train.language, Learns::Adapters(_));
             let draws = drops.then(|| draws.at(number as u64));
-            let loss = model.loss(splice, features, draws)?;
-            gathered.add(&model, "", loss);
+            parts.push((batch.splice, features, draws));
+        }
+        let tracked = self.device.clone().autodiff();
+        let mut parts = parts.into_iter().peekable();
+        while parts.peek().is_some() {
+            if (self.options.stop)() {
+                return Ok((model, None));
+            }
+            let together = parts.by_ref().take(self.replicas.count()).collect();
+            let gradients = self
+                .replicas
+                .gradients(&model, "", &tracked, together, loss)?;
+            for part in gradients {
+                gathered.add_gradients(part.gradients, part.loss, part.supervised);
+            }
         }
         let peaks = self.optimizer.groups().iter().map(|group| group.rate);
         let rates: Vec<f64> = peaks
@@ -209,6 +219,20 @@ impl Trainer<'_, '_> {
         Ok(Outcome::Stopped {
             step: self.state.step,
         })
+    }
+}
+
+/// The loss of a micro-batch, of which nothing may be left.
+fn loss(
+    model: &MobileVlm,
+    (splice, features, draws): (Option<Splice>, Option<Tensor<3>>, Option<Draws>),
+) -> Result<Loss, ModelError> {
+    match splice {
+        Some(splice) => model.loss(&splice, features, draws),
+        None => Ok(Loss {
+            sum: None,
+            supervised: 0,
+        }),
     }
 }
 

@@ -3,4 +3,5 @@
 mod broken_rows;
 mod interrupted;
 mod learning;
+mod replicas;
 mod toy;
