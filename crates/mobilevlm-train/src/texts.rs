@@ -130,7 +130,7 @@ pub fn for_each_text(
 }
 
 /// What was said, a line each.
-fn joined(said: impl Iterator<Item = String>) -> String {
+pub(crate) fn joined(said: impl Iterator<Item = String>) -> String {
     let lines: Vec<String> = said.map(|text| text.trim().to_owned()).collect();
     lines.join("\n")
 }

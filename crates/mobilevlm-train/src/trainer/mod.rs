@@ -1,21 +1,26 @@
 //! A training run: from a recipe to a folder that the engine reads.
 //!
+//! - `job`: what differs between tasks, and getting micro-batches ready ahead; the tasks are `vlm`
+//!   (the paper's stages), `clip` and `lm`
 //! - `setup`: model and optimiser; `samples`: the data set; `features`: what the tower sees
-//! - `plan`: which samples go into which step; `batches`: getting them ready ahead
+//! - `plan`: which samples go into which step
 //! - `steps`: the loop; `state`: checkpoints; `record`: what is written down
 //!
 //! A run is a function of recipe and data set: the order of samples, dropout and initial values
 //! are drawn by counters, so that a run that is stopped and resumed goes on with the same bits.
 
-mod batches;
+mod clip;
 mod error;
 mod features;
+mod job;
+mod lm;
 mod plan;
 mod record;
 mod samples;
 mod setup;
 mod state;
 mod steps;
+mod vlm;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -23,23 +28,25 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
-use mobilevlm_data::{AttentionMask, Finding, Problem};
+use burn::tensor::Device;
+use mobilevlm_data::{Finding, Problem};
 
-use crate::recipe::Recipe;
+use crate::optimizer::AdamW;
+use crate::recipe::{Recipe, Task};
 use crate::replicas::Replicas;
 use crate::run::{
     Checkpoints, Damaged, EvaluationRecord, Progress, RunError, RunFolder, Saved, StepRecord,
 };
-use crate::weights::{Export, ExportDtype};
 
-use batches::Loader;
-use features::Features;
+use clip::Clip;
+use job::{Job, send_ahead};
+use lm::Lm;
 use plan::Plan;
 use record::Records;
-use samples::Samples;
-use setup::Setup;
+use setup::tracked;
 use state::State;
 use steps::Trainer;
+use vlm::Vlm;
 
 pub use error::TrainError;
 
@@ -120,98 +127,106 @@ pub enum Outcome {
 /// [`TrainError`]. Checkpoints that were written stay intact, and the run can go on from them when
 /// the cause is gone.
 pub fn train(recipe: &Recipe, mut options: TrainOptions<'_>) -> Result<Outcome, TrainError> {
-    let folder = RunFolder::open(&recipe.output_dir)?;
-    let keep = NonZeroUsize::new(recipe.run.save_total_limit).unwrap_or(NonZeroUsize::MIN);
-    let checkpoints = Checkpoints::open(&folder.file("checkpoints"), keep)?;
-    let saved = newest(&checkpoints, &folder, options.resume, options.observe)?;
-
-    let setup = Setup::new(recipe, options.observe)?;
-    let samples = Samples::open(
-        &recipe.data.source,
-        setup.start.config.preprocess.image_size,
-        setup.labeller.clone(),
-        recipe.upstream.keep_masked_samples,
-        options.stop,
-    )?;
-    let plan = Plan::new(recipe, samples.lengths(recipe.data.grouping))?;
-    let mut state = State::new(recipe, samples.identity());
-    let preprocessor = setup.preprocessor();
-    let Setup {
-        start,
-        tokenizer,
-        lora,
-        device,
-        mut model,
-        tower,
-        mut optimizer,
-        ..
-    } = setup;
-    if let Some(saved) = &saved {
-        state = State::read(saved, &state)?;
-        model = state.restore(saved, model, &mut optimizer, &device)?;
+    // What cannot be begun is found before a weight is read.
+    let run = Begun::new(recipe, &mut options)?;
+    match recipe.task {
+        Task::Stage1 | Task::Stage2 | Task::Vlm => {
+            let (job, model, optimizer, device) = Vlm::new(recipe, &mut options)?;
+            run.go_on(recipe, &job, model, optimizer, &device, &mut options)
+        }
+        Task::Clip => {
+            let (job, model, optimizer, device) = Clip::new(recipe, &mut options)?;
+            run.go_on(recipe, &job, model, optimizer, &device, &mut options)
+        }
+        Task::Lm => {
+            let (job, model, optimizer, device) = Lm::new(recipe, &mut options)?;
+            run.go_on(recipe, &job, model, optimizer, &device, &mut options)
+        }
+        Task::Tokenizer => {
+            let wrong = "expected a model; a tokenizer has no steps (tokenizer::make)";
+            Err(TrainError::key("task", wrong))
+        }
     }
-    write_recipe(&folder, recipe)?;
-    let evaluated = folder.file("evaluated");
-    if evaluated.exists() {
-        // Of an evaluation that was interrupted.
-        std::fs::remove_dir_all(&evaluated).map_err(RunError::file(evaluated, "removed"))?;
+}
+
+/// A run's folder, and the checkpoint to go on from.
+struct Begun {
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    saved: Option<Saved>,
+}
+
+impl Begun {
+    fn new(recipe: &Recipe, options: &mut TrainOptions<'_>) -> Result<Begun, TrainError> {
+        let folder = RunFolder::open(&recipe.output_dir)?;
+        let keep = NonZeroUsize::new(recipe.run.save_total_limit).unwrap_or(NonZeroUsize::MIN);
+        let checkpoints = Checkpoints::open(&folder.file("checkpoints"), keep)?;
+        let saved = newest(&checkpoints, &folder, options.resume, options.observe)?;
+        Ok(Begun {
+            folder,
+            checkpoints,
+            saved,
+        })
     }
 
-    let loader = Loader {
-        features: Features::new(
-            tower,
-            start.config.vision.hidden,
-            preprocessor,
-            recipe.run.feature_cache.as_deref(),
-        ),
-        places: model.picture_places(),
-        mask: match recipe.upstream.attention_mask_not_pad {
-            true => AttentionMask::UpstreamNotPad,
-            false => AttentionMask::Length,
-        },
-        threads: threads(recipe),
-        samples,
-    };
-    let records = Records::open(&folder, recipe, state.step)?;
-    let trained = crate::model::parameters(&model, "").into_iter();
-    let parameters = trained
-        .filter(|parameter| parameter.trained)
-        .map(|parameter| parameter.shape.iter().product::<usize>())
-        .sum();
-    (options.observe)(TrainEvent::Begun {
-        done: state.step,
-        steps: plan.steps(),
-        samples: loader.samples.len(),
-        parameters,
-    });
-    let replicas = Replicas::new(recipe.run.replicas)
-        .map_err(|error| TrainError::key("run.replicas", format!("no thread for each: {error}")))?;
-    let (to, from) = sync_channel(AHEAD);
-    let first = state.step;
-    let trainer = Trainer {
-        recipe,
-        folder: &folder,
-        checkpoints: &checkpoints,
-        export: Export {
-            start: &start,
-            tokenizer: &tokenizer,
-            lora,
-            dtype: ExportDtype::F32,
-        },
-        tower: loader.features.tower(),
-        device,
-        replicas,
-        optimizer,
-        plan: &plan,
-        records,
-        state,
-        options: &mut options,
-    };
-    std::thread::scope(|scope| {
-        let (loader, plan) = (&loader, &plan);
-        scope.spawn(move || loader.run(plan, first, &to));
-        trainer.run(model, from)
-    })
+    /// Takes the steps that are left.
+    fn go_on<J: Job>(
+        &self,
+        recipe: &Recipe,
+        job: &J,
+        mut model: J::Model,
+        mut optimizer: AdamW,
+        device: &Device,
+        options: &mut TrainOptions<'_>,
+    ) -> Result<Outcome, TrainError> {
+        let plan = Plan::new(recipe, job.lengths(recipe.data.grouping))?;
+        let mut state = State::new(recipe, job.identity());
+        if let Some(saved) = &self.saved {
+            state = State::read(saved, &state)?;
+            model = state.restore(saved, model, J::PREFIX, &mut optimizer, device)?;
+        }
+        write_recipe(&self.folder, recipe)?;
+        let evaluated = self.folder.file("evaluated");
+        if evaluated.exists() {
+            // Of an evaluation that was interrupted.
+            std::fs::remove_dir_all(&evaluated).map_err(RunError::file(evaluated, "removed"))?;
+        }
+        let records = Records::open(&self.folder, recipe, state.step)?;
+        let trained = crate::model::parameters(&model, J::PREFIX).into_iter();
+        let parameters = trained
+            .filter(|parameter| parameter.trained)
+            .map(|parameter| parameter.shape.iter().product::<usize>())
+            .sum();
+        (options.observe)(TrainEvent::Begun {
+            done: state.step,
+            steps: plan.steps(),
+            samples: job.samples(),
+            parameters,
+        });
+        let replicas = Replicas::new(recipe.run.replicas).map_err(|error| {
+            TrainError::key("run.replicas", format!("no thread for each: {error}"))
+        })?;
+        let (to, from) = sync_channel(AHEAD);
+        let first = state.step;
+        let trainer = Trainer {
+            job,
+            recipe,
+            folder: &self.folder,
+            checkpoints: &self.checkpoints,
+            device: tracked(recipe, device),
+            replicas,
+            optimizer,
+            plan: &plan,
+            records,
+            state,
+            options,
+        };
+        std::thread::scope(|scope| {
+            let plan = &plan;
+            scope.spawn(move || send_ahead(job, plan, first, &to));
+            trainer.run(model, from)
+        })
+    }
 }
 
 /// The checkpoint to go on from.
@@ -250,9 +265,4 @@ fn write_recipe(folder: &RunFolder, recipe: &Recipe) -> Result<(), RunError> {
     let written =
         mobilevlm_data::replace_file(&path, |out| out.write_all(recipe.resolved.as_bytes()));
     written.map_err(RunError::file(path, "written"))
-}
-
-fn threads(recipe: &Recipe) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    recipe.run.threads.unwrap_or_else(cores)
 }

@@ -240,7 +240,7 @@ fn open_pictures(data_path: &Path, folders: &[PathBuf]) -> Result<Pictures, Trai
 }
 
 /// SHA-256 of a file, as hexadecimal digits.
-fn hash_file(path: &Path) -> Result<String, TrainError> {
+pub(super) fn hash_file(path: &Path) -> Result<String, TrainError> {
     let mut digest = Sha256::new();
     let hashed = File::open(path).and_then(|mut file| {
         let mut buffer = vec![0; 1 << 20];

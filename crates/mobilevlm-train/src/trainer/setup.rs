@@ -1,6 +1,7 @@
 //! From a recipe to a model and its optimiser.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -11,7 +12,7 @@ use mobilevlm_processor::{Preprocessor, Tokenizer};
 use super::TrainEvent;
 use super::error::TrainError;
 use crate::model::{LoraConfig, MobileVlm, RandomSource, VisionTower, parameters, train_only};
-use crate::optimizer::{AdamW, AdamWConfig, GroupOptions, parameter_groups};
+use crate::optimizer::{AdamW, AdamWConfig, GroupOptions, ParameterGroup, parameter_groups};
 use crate::recipe::{DeviceKind, From, Learns, Memory, Precision, Recipe, Schedule, Template};
 use crate::schedule::CosineSchedule;
 use crate::step::{Accumulation, NonFinite, StepOptions};
@@ -39,6 +40,7 @@ impl Setup {
         observe: &mut dyn FnMut(TrainEvent<'_>),
     ) -> Result<Setup, TrainError> {
         check(recipe)?;
+        check_stages(recipe)?;
         let (tokenizer, path) = tokenizer(recipe)?;
         let start = start(recipe, &tokenizer)?;
         if let Some(limit) = recipe.run.device_memory {
@@ -48,11 +50,7 @@ impl Setup {
                 observe(TrainEvent::Warning(&warning));
             }
         }
-        let device = device(recipe.run.device)?;
-        let trained = match recipe.run.gradient_checkpointing {
-            true => device.clone().autodiff().gradient_checkpointing(),
-            false => device.clone().autodiff(),
-        };
+        let (device, trained) = devices(recipe)?;
         let mut model = start.model(&trained)?;
         let mut lora = None;
         if let Learns::Adapters(adapters) = recipe.train.language {
@@ -103,17 +101,53 @@ impl Setup {
 
     /// How a picture is prepared for the tower.
     pub(super) fn preprocessor(&self) -> Preprocessor {
-        let preprocess = &self.start.config.preprocess;
-        Preprocessor {
-            aspect: match preprocess.aspect {
-                Aspect::Pad => mobilevlm_processor::Aspect::Pad,
-                Aspect::Square => mobilevlm_processor::Aspect::Square,
-            },
-            size: preprocess.image_size,
-            mean: preprocess.mean,
-            std: preprocess.std,
-        }
+        preprocessor(&self.start.config.preprocess)
     }
+}
+
+/// How a picture is prepared for a tower.
+pub(super) fn preprocessor(preprocess: &Preprocess) -> Preprocessor {
+    Preprocessor {
+        aspect: match preprocess.aspect {
+            Aspect::Pad => mobilevlm_processor::Aspect::Pad,
+            Aspect::Square => mobilevlm_processor::Aspect::Square,
+        },
+        size: preprocess.image_size,
+        mean: preprocess.mean,
+        std: preprocess.std,
+    }
+}
+
+/// The device of the recipe: plain, and with autodiff.
+pub(super) fn devices(recipe: &Recipe) -> Result<(Device, Device), TrainError> {
+    let plain = device(recipe.run.device)?;
+    let tracked = tracked(recipe, &plain);
+    Ok((plain, tracked))
+}
+
+/// A device with autodiff.
+pub(super) fn tracked(recipe: &Recipe, plain: &Device) -> Device {
+    match recipe.run.gradient_checkpointing {
+        true => plain.clone().autodiff().gradient_checkpointing(),
+        false => plain.clone().autodiff(),
+    }
+}
+
+/// AdamW as the recipe says.
+pub(super) fn adamw(recipe: &Recipe, groups: Vec<ParameterGroup>) -> AdamW {
+    let (beta1, beta2) = recipe.train.betas;
+    let config = AdamWConfig {
+        beta1,
+        beta2,
+        eps: recipe.train.epsilon,
+    };
+    AdamW::new(config, groups)
+}
+
+/// Threads of the CPU.
+pub(super) fn threads(recipe: &Recipe) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    recipe.run.threads.unwrap_or_else(cores)
 }
 
 /// What decides about a step.
@@ -141,28 +175,31 @@ pub(super) fn rate(recipe: &Recipe, steps: u64, step: u64, peak: f64) -> f64 {
 }
 
 /// What recipes may say and this trainer does not do.
-fn check(recipe: &Recipe) -> Result<(), TrainError> {
+pub(super) fn check(recipe: &Recipe) -> Result<(), TrainError> {
     let not = |key, wrong: &str| Err(TrainError::key(key, wrong));
-    if !recipe.task.is_vlm() {
-        return not(
-            "task",
-            "expected stage1, stage2 or vlm; the other tasks cannot be trained yet",
-        );
-    }
-    if recipe.train.vision {
-        return not(
-            "train.vision",
-            "expected false; a tower that learns with the projector cannot be trained yet",
-        );
-    }
     if recipe.run.precision != Precision::F32 {
         return not("run.precision", "expected \"f32\"; bf16 is not there yet");
     }
     if recipe.run.replicas != 1 && recipe.run.device != DeviceKind::Cpu {
         return not("run.replicas", "expected 1; replicas are for the CPU yet");
     }
+    Ok(())
+}
+
+/// The same for the stages of a vision-language model.
+fn check_stages(recipe: &Recipe) -> Result<(), TrainError> {
+    let not = |key, wrong: &str| Err(TrainError::key(key, wrong));
+    if recipe.train.vision {
+        return not(
+            "train.vision",
+            "expected false; a tower that learns with the projector cannot be trained yet",
+        );
+    }
     if recipe.data.packing {
-        return not("data.packing", "expected false; packing is not there yet");
+        return not(
+            "data.packing",
+            "expected false; only the task lm packs so far",
+        );
     }
     if let Learns::Adapters(adapters) = recipe.train.language
         && !adapters.merge
@@ -198,7 +235,7 @@ fn device(kind: DeviceKind) -> Result<Device, TrainError> {
 }
 
 /// The tokenizer and the folder of its files.
-fn tokenizer(recipe: &Recipe) -> Result<(Tokenizer, PathBuf), TrainError> {
+pub(super) fn tokenizer(recipe: &Recipe) -> Result<(Tokenizer, PathBuf), TrainError> {
     let Some(given) = &recipe.start.tokenizer else {
         return Err(TrainError::key(
             "tokenizer.from",
@@ -313,11 +350,5 @@ fn optimizer(recipe: &Recipe, model: &MobileVlm) -> AdamW {
             weight_decay: recipe.train.weight_decay,
         },
     );
-    let (beta1, beta2) = recipe.train.betas;
-    let config = AdamWConfig {
-        beta1,
-        beta2,
-        eps: recipe.train.epsilon,
-    };
-    AdamW::new(config, groups)
+    adamw(recipe, groups)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use mobilevlm_checkpoint::Inventory;
 use mobilevlm_data::Problem;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
 use crate::error::ModelError;
-use crate::model::{Change, MobileVlm, change_trained, flat, parameters, values};
+use crate::model::{Change, change_trained, flat, parameters, values};
 use crate::optimizer::AdamW;
 use crate::recipe::Recipe;
 use crate::run::{Checkpoints, RunError, Saved};
@@ -62,17 +63,18 @@ impl State {
     }
 
     /// Writes a checkpoint.
-    pub(super) fn save(
+    pub(super) fn save<M: Module>(
         &self,
         checkpoints: &Checkpoints,
-        model: &MobileVlm,
+        model: &M,
+        prefix: &str,
         optimizer: &AdamW,
     ) -> Result<std::path::PathBuf, RunError> {
-        let trained: BTreeMap<String, bool> = parameters(model, "")
+        let trained: BTreeMap<String, bool> = parameters(model, prefix)
             .into_iter()
             .map(|parameter| (parameter.name, parameter.trained))
             .collect();
-        let weights = values(model, "", |name| trained.get(name) == Some(&true));
+        let weights = values(model, prefix, |name| trained.get(name) == Some(&true));
         checkpoints.save(self.step, |writer| {
             writer.json(STATE, self)?;
             writer.tensors(WEIGHTS, &weights)?;
@@ -112,26 +114,28 @@ impl State {
     }
 
     /// Gives model and optimiser what the checkpoint holds.
-    pub(super) fn restore(
+    pub(super) fn restore<M: Module>(
         &self,
         saved: &Saved,
-        model: MobileVlm,
+        model: M,
+        prefix: &str,
         optimizer: &mut AdamW,
         device: &Device,
-    ) -> Result<MobileVlm, TrainError> {
+    ) -> Result<M, TrainError> {
         let weights = saved.tensors(WEIGHTS)?;
-        let model = with_values(model, &weights, device)?;
+        let model = with_values(model, prefix, &weights, device)?;
         optimizer.restore(self.optimizer_steps, &saved.tensors(OPTIMIZER)?, device)?;
         Ok(model)
     }
 }
 
 /// The model with other values of all trained parameters.
-fn with_values(
-    model: MobileVlm,
+fn with_values<M: Module>(
+    model: M,
+    prefix: &str,
     weights: &Inventory,
     device: &Device,
-) -> Result<MobileVlm, ModelError> {
+) -> Result<M, ModelError> {
     struct Values(BTreeMap<String, Tensor<1>>);
     impl Change for Values {
         fn change(&mut self, name: &str, value: Tensor<1>) -> Tensor<1> {
@@ -140,7 +144,7 @@ fn with_values(
         }
     }
     let mut found = BTreeMap::new();
-    for parameter in parameters(&model, "") {
+    for parameter in parameters(&model, prefix) {
         if !parameter.trained {
             continue;
         }
@@ -153,7 +157,7 @@ fn with_values(
         })?;
         found.insert(parameter.name, flat(numbers, device));
     }
-    Ok(change_trained(model, "", &mut Values(found)))
+    Ok(change_trained(model, prefix, &mut Values(found)))
 }
 
 /// The keys of a recipe with their values, both as text.

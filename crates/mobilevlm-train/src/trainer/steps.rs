@@ -4,39 +4,34 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use mobilevlm_data::Splice;
+use burn::tensor::Device;
 
-use super::batches::MicroBatch;
 use super::error::TrainError;
+use super::job::{Job, MicroBatch, Ready};
 use super::plan::Plan;
 use super::record::Records;
 use super::setup::{rate, step_options};
 use super::state::State;
 use super::{Outcome, TrainEvent, TrainOptions};
 use crate::error::ModelError;
-use crate::model::{Loss, MobileVlm, VisionTower};
+use crate::model::Loss;
 use crate::optimizer::{AdamW, ParameterGroup};
 use crate::random::Draws;
-use crate::recipe::{Learns, Recipe};
+use crate::recipe::Recipe;
 use crate::replicas::Replicas;
 use crate::run::{Checkpoints, Clock, EvaluationRecord, RunFolder, StepRecord};
 use crate::step::Accumulated;
-use crate::weights::Export;
 
 /// How often a run that waits for samples looks whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
-type Ready = Result<Vec<MicroBatch>, TrainError>;
-
 /// A run that is under way.
-pub(super) struct Trainer<'a, 'o> {
+pub(super) struct Trainer<'a, 'o, J> {
+    pub(super) job: &'a J,
     pub(super) recipe: &'a Recipe,
     pub(super) folder: &'a RunFolder,
     pub(super) checkpoints: &'a Checkpoints,
-    pub(super) export: Export<'a>,
-    pub(super) tower: &'a VisionTower,
-    /// Without autodiff.
+    /// With autodiff.
     pub(super) device: Device,
     pub(super) replicas: Replicas,
     pub(super) optimizer: AdamW,
@@ -46,12 +41,12 @@ pub(super) struct Trainer<'a, 'o> {
     pub(super) options: &'a mut TrainOptions<'o>,
 }
 
-impl Trainer<'_, '_> {
+impl<J: Job> Trainer<'_, '_, J> {
     /// Takes all steps that are left. Dropping `from` on the way out is what ends the loader.
     pub(super) fn run(
         mut self,
-        mut model: MobileVlm,
-        from: Receiver<Ready>,
+        mut model: J::Model,
+        from: Receiver<Ready<J::Batch>>,
     ) -> Result<Outcome, TrainError> {
         let mut clock = Clock::new();
         let mut loss = None;
@@ -81,7 +76,7 @@ impl Trainer<'_, '_> {
         }
         self.records.sync()?;
         let path = self.folder.file("model");
-        self.export.write(&path, &model, self.tower)?;
+        self.job.export(&model, &path)?;
         Ok(Outcome::Finished {
             model: path,
             steps: self.plan.steps(),
@@ -91,7 +86,10 @@ impl Trainer<'_, '_> {
     }
 
     /// The next step's micro-batches; nothing if the run is to stop.
-    fn wait(&self, from: &Receiver<Ready>) -> Result<Option<Vec<MicroBatch>>, TrainError> {
+    fn wait(
+        &self,
+        from: &Receiver<Ready<J::Batch>>,
+    ) -> Result<Option<Vec<MicroBatch<J::Batch>>>, TrainError> {
         loop {
             if (self.options.stop)() {
                 return Ok(None);
@@ -112,9 +110,9 @@ impl Trainer<'_, '_> {
     /// the middle of it.
     fn step(
         &mut self,
-        model: MobileVlm,
-        batches: Vec<MicroBatch>,
-    ) -> Result<(MobileVlm, Option<StepRecord>), TrainError> {
+        model: J::Model,
+        batches: Vec<MicroBatch<J::Batch>>,
+    ) -> Result<(J::Model, Option<StepRecord>), TrainError> {
         let step = self.state.step;
         let draws = Draws::new(self.recipe.seed).named("dropout").at(step);
         let mut gathered = Accumulated::new(step_options(self.recipe));
@@ -129,27 +127,19 @@ impl Trainer<'_, '_> {
             record.samples += batch.samples;
             record.tokens += batch.tokens;
             left_out.extend(batch.left_out);
-            let (pictures, features) = batch.features;
-            let features = (pictures > 0).then(|| {
-                let patches = self.tower.patches();
-                let width = features.len() / (pictures * patches);
-                let features = TensorData::new(features, [pictures, patches, width]);
-                Tensor::<3>::from_data(features, &self.device)
-            });
-            let drops = matches!(self.recipe.train.language, Learns::Adapters(_));
-            let draws = drops.then(|| draws.at(number as u64));
-            parts.push((batch.splice, features, draws));
+            parts.push((batch.content, draws.at(number as u64)));
         }
-        let tracked = self.device.clone().autodiff();
         let mut parts = parts.into_iter().peekable();
         while parts.peek().is_some() {
             if (self.options.stop)() {
                 return Ok((model, None));
             }
             let together = parts.by_ref().take(self.replicas.count()).collect();
-            let gradients = self
-                .replicas
-                .gradients(&model, "", &tracked, together, loss)?;
+            let job = self.job;
+            let loss = |model: &J::Model, part| loss(job, model, part);
+            let gradients =
+                self.replicas
+                    .gradients(&model, J::PREFIX, &self.device, together, loss)?;
             for part in gradients {
                 gathered.add_gradients(part.gradients, part.loss, part.supervised);
             }
@@ -164,7 +154,8 @@ impl Trainer<'_, '_> {
                 record.learning_rates.insert(name, *rate);
             }
         }
-        let (model, outcome) = gathered.finish(model, "", &mut self.optimizer, &rates)?;
+        let (model, outcome) = gathered.finish(model, J::PREFIX, &mut self.optimizer, &rates)?;
+        let model = self.job.stepped(model);
         record.loss = Some(outcome.loss).filter(|loss| loss.is_finite());
         record.gradient_norm = Some(outcome.gradient_norm).filter(|norm| norm.is_finite());
         record.supervised = outcome.supervised as u64;
@@ -189,13 +180,13 @@ impl Trainer<'_, '_> {
         }
     }
 
-    fn evaluate(&mut self, model: &MobileVlm) -> Result<(), TrainError> {
+    fn evaluate(&mut self, model: &J::Model) -> Result<(), TrainError> {
         let Some(evaluate) = &mut self.options.evaluate else {
             return Ok(());
         };
         let step = self.state.step;
         let path = self.folder.file("evaluated");
-        self.export.write(&path, model, self.tower)?;
+        self.job.export(model, &path)?;
         let scores = evaluate(&path).map_err(|source| TrainError::Evaluation { step, source })?;
         // It is of no use any more, and in nobody's way if it stays.
         let _ = std::fs::remove_dir_all(&path);
@@ -206,15 +197,17 @@ impl Trainer<'_, '_> {
     }
 
     /// What the checkpoint stands for is on the disk before it is.
-    fn save(&mut self, model: &MobileVlm) -> Result<(), TrainError> {
+    fn save(&mut self, model: &J::Model) -> Result<(), TrainError> {
         self.records.sync()?;
-        let path = self.state.save(self.checkpoints, model, &self.optimizer)?;
+        let path = self
+            .state
+            .save(self.checkpoints, model, J::PREFIX, &self.optimizer)?;
         let path: &Path = &path;
         (self.options.observe)(TrainEvent::Saved(path));
         Ok(())
     }
 
-    fn stop(mut self, model: &MobileVlm) -> Result<Outcome, TrainError> {
+    fn stop(mut self, model: &J::Model) -> Result<Outcome, TrainError> {
         self.save(model)?;
         Ok(Outcome::Stopped {
             step: self.state.step,
@@ -223,12 +216,13 @@ impl Trainer<'_, '_> {
 }
 
 /// The loss of a micro-batch, of which nothing may be left.
-fn loss(
-    model: &MobileVlm,
-    (splice, features, draws): (Option<Splice>, Option<Tensor<3>>, Option<Draws>),
+fn loss<J: Job>(
+    job: &J,
+    model: &J::Model,
+    (content, draws): (Option<J::Batch>, Draws),
 ) -> Result<Loss, ModelError> {
-    match splice {
-        Some(splice) => model.loss(&splice, features, draws),
+    match content {
+        Some(content) => job.loss(model, content, draws),
         None => Ok(Loss {
             sum: None,
             supervised: 0,

@@ -13,4 +13,5 @@ mod start;
 pub(crate) use export::merged;
 pub use export::{Export, ExportDtype};
 pub use parts::{export_language, export_tower};
+pub(crate) use parts::{read_language, read_tower};
 pub use start::{Start, StartParts};

@@ -1,10 +1,12 @@
 use std::path::Path;
 
-use mobilevlm_checkpoint::{LanguageConfig, Preprocess, VisionConfig};
+use mobilevlm_checkpoint::{Config, Inventory, LanguageConfig, Preprocess, VisionConfig};
+use serde_json::Value;
 
 use super::ExportDtype;
 use super::export::{copy_tokenizer, in_place, write_json, write_weights};
 use super::json;
+use super::start::{Names, named};
 use crate::clip::ClipModel;
 use crate::error::ModelError;
 use crate::model::{Language, values};
@@ -60,4 +62,48 @@ pub fn export_language(
         write_json(&part.join("config.json"), &keys)?;
         write_weights(part, &tensors)
     })
+}
+
+/// Sizes, preparation and values of a tower in a folder of its own.
+pub(crate) fn read_tower(
+    folder: &Path,
+) -> Result<(VisionConfig, Preprocess, Inventory), ModelError> {
+    let path = folder.join("config.json");
+    let vision = json::read_bytes(&path)?;
+    let preprocessor = folder.join("preprocessor_config.json");
+    let preprocessor = match preprocessor.is_file() {
+        true => Some(json::read_bytes(&preprocessor)?),
+        false => None,
+    };
+    // A configuration is that of a whole model; of this language model nobody hears.
+    let mut keys = json::language(&LanguageConfig::default(), None, ExportDtype::F32);
+    complete(&mut keys);
+    let config = json::parse(&path, &keys, Some(&vision), preprocessor.as_deref())?;
+    let Config {
+        vision, preprocess, ..
+    } = config;
+    Ok((vision, preprocess, named(folder, Names::Clip)?))
+}
+
+/// Sizes, padding and values of a language model in a folder, of its own or of a whole model.
+pub(crate) fn read_language(
+    folder: &Path,
+) -> Result<(LanguageConfig, Option<u32>, Inventory), ModelError> {
+    let path = folder.join("config.json");
+    let mut keys = json::read(&path)?;
+    complete(&mut keys);
+    let language = json::parse(&path, &keys, None, None)?.language;
+    let pad = json::pad(&keys, language.vocab);
+    Ok((language, pad, named(folder, Names::Model)?))
+}
+
+/// Adds what a whole model's configuration has and its parts' lack.
+fn complete(keys: &mut serde_json::Map<String, Value>) {
+    keys.insert("model_type".to_owned(), "mobilevlm".into());
+    for (key, value) in [
+        ("mm_projector_type", "linear"),
+        ("mm_vision_tower", "openai/clip-vit-large-patch14-336"),
+    ] {
+        keys.insert(key.to_owned(), value.into());
+    }
 }

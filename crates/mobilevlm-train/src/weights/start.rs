@@ -197,13 +197,13 @@ fn holds_projector(tensors: &Inventory, config: &Config) -> bool {
 
 /// How the tensors of a folder are named.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Names {
+pub(super) enum Names {
     Model,
     Clip,
 }
 
 /// The tensors of a folder under the names of an [`Inventory`]; what means nothing is left out.
-fn named(path: &Path, names: Names) -> Result<Inventory, ModelError> {
+pub(super) fn named(path: &Path, names: Names) -> Result<Inventory, ModelError> {
     let stored = stored_tensors(path, Access::default())?.into_iter();
     let canonical = |name: &str| match (names, name.strip_prefix("vision_model.")) {
         (Names::Clip, Some(rest)) => Some(format!("vision.{rest}")),

@@ -1,0 +1,183 @@
+//! Projector and language model: the paper's stages.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mobilevlm_data::{
+    AttentionMask, Batch, Finding, Grouping, Labelled, Problem, Splice, SpliceError, collate,
+    splice,
+};
+
+use super::TrainOptions;
+use super::error::TrainError;
+use super::features::Features;
+use super::job::{Job, MicroBatch, load};
+use super::samples::Samples;
+use super::setup::{Setup, threads};
+use crate::error::ModelError;
+use crate::model::{LoraConfig, Loss, MobileVlm, used_pictures};
+use crate::optimizer::AdamW;
+use crate::random::Draws;
+use crate::recipe::{Learns, Recipe};
+use crate::weights::{Export, ExportDtype, Start};
+
+/// The tasks `stage1`, `stage2` and `vlm`.
+#[derive(Debug)]
+pub(super) struct Vlm {
+    start: Start,
+    /// The folder of the tokenizer's files.
+    tokenizer: PathBuf,
+    lora: Option<LoraConfig>,
+    samples: Samples,
+    features: Features,
+    /// Places that a picture takes in a row.
+    places: usize,
+    mask: AttentionMask,
+    /// Samples that are got ready at the same time.
+    threads: usize,
+    /// Without autodiff.
+    device: Device,
+    /// Whether adapters have dropout.
+    drops: bool,
+}
+
+impl Vlm {
+    /// Reads what the recipe starts from.
+    pub(super) fn new(
+        recipe: &Recipe,
+        options: &mut TrainOptions<'_>,
+    ) -> Result<(Vlm, MobileVlm, AdamW, Device), TrainError> {
+        let setup = Setup::new(recipe, options.observe)?;
+        let samples = Samples::open(
+            &recipe.data.source,
+            setup.start.config.preprocess.image_size,
+            setup.labeller.clone(),
+            recipe.upstream.keep_masked_samples,
+            options.stop,
+        )?;
+        let preprocessor = setup.preprocessor();
+        let job = Vlm {
+            features: Features::new(
+                setup.tower,
+                setup.start.config.vision.hidden,
+                preprocessor,
+                recipe.run.feature_cache.as_deref(),
+            ),
+            start: setup.start,
+            tokenizer: setup.tokenizer,
+            lora: setup.lora,
+            samples,
+            places: setup.model.picture_places(),
+            mask: match recipe.upstream.attention_mask_not_pad {
+                true => AttentionMask::UpstreamNotPad,
+                false => AttentionMask::Length,
+            },
+            threads: threads(recipe),
+            device: setup.device.clone(),
+            drops: matches!(recipe.train.language, Learns::Adapters(_)),
+        };
+        Ok((job, setup.model, setup.optimizer, setup.device))
+    }
+
+    fn splice(&self, rows: &[Labelled]) -> Result<Splice, SpliceError> {
+        let labeller = self.samples.labeller();
+        let length = labeller.options().model_max_length;
+        let batch: Batch = collate(rows, length, labeller.pad(), self.mask);
+        splice(&batch, rows.len(), self.places)
+    }
+
+    fn load_one(&self, index: usize) -> Result<(Labelled, Option<Vec<f32>>), Finding> {
+        let (labelled, picture) = self.samples.load(index)?;
+        // One picture a sample: with more, the batch cannot be put together.
+        if labelled.pictures() > 1 {
+            return Err(Finding {
+                problem: Problem::SeveralMarks,
+                message: format!("{} places for one picture", labelled.pictures()),
+            });
+        }
+        let features = picture.map(|picture| self.features.of(&picture));
+        Ok((labelled, features.transpose()?))
+    }
+}
+
+/// Rows and what their pictures are seen as.
+#[derive(Debug)]
+pub(super) struct Rows {
+    /// Rows with their pictures in place.
+    splice: Splice,
+    /// Features of the pictures that [`used_pictures`] tells, one after the other.
+    features: Vec<f32>,
+    /// How many pictures there are.
+    pictures: usize,
+}
+
+impl Job for Vlm {
+    type Model = MobileVlm;
+    type Batch = Rows;
+    const PREFIX: &'static str = "";
+
+    fn samples(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn lengths(&self, grouping: Grouping) -> Vec<i32> {
+        self.samples.lengths(grouping)
+    }
+
+    fn identity(&self) -> String {
+        self.samples.identity()
+    }
+
+    fn micro_batch(&self, indices: &[usize]) -> Result<MicroBatch<Rows>, ModelError> {
+        let (loaded, left_out) = load(indices, self.threads, |index| self.load_one(index));
+        let (rows, mut features): (Vec<Labelled>, Vec<_>) = loaded.into_iter().unzip();
+        let samples = rows.len() as u64;
+        if rows.is_empty() {
+            return Ok(MicroBatch {
+                content: None,
+                samples,
+                tokens: 0,
+                left_out,
+            });
+        }
+        let splice = self.splice(&rows)?;
+        let used = used_pictures(&splice);
+        // A picture that is cut off has been encoded and is not used.
+        let flat: Vec<f32> = used
+            .iter()
+            .flat_map(|&row| features[row].take().unwrap_or_default())
+            .collect();
+        let seen = splice.rows.iter().flat_map(|row| &row.attention_mask);
+        Ok(MicroBatch {
+            tokens: seen.filter(|seen| **seen).count() as u64,
+            content: Some(Rows {
+                splice,
+                features: flat,
+                pictures: used.len(),
+            }),
+            samples,
+            left_out,
+        })
+    }
+
+    fn loss(&self, model: &MobileVlm, batch: Rows, draws: Draws) -> Result<Loss, ModelError> {
+        let pictures = batch.pictures;
+        let features = (pictures > 0).then(|| {
+            let patches = self.features.tower().patches();
+            let width = batch.features.len() / (pictures * patches);
+            let features = TensorData::new(batch.features, [pictures, patches, width]);
+            Tensor::<3>::from_data(features, &self.device)
+        });
+        model.loss(&batch.splice, features, self.drops.then_some(draws))
+    }
+
+    fn export(&self, model: &MobileVlm, folder: &Path) -> Result<(), ModelError> {
+        let export = Export {
+            start: &self.start,
+            tokenizer: &self.tokenizer,
+            lora: self.lora,
+            dtype: ExportDtype::F32,
+        };
+        export.write(folder, model, self.features.tower())
+    }
+}
