@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod aarch64;
+mod ablation;
 mod check;
 mod docs;
 mod fuzz;
@@ -21,6 +22,7 @@ static ALLOCATOR: mobilevlm_testing::alloc::Counting = mobilevlm_testing::alloc:
 #[command(bin_name = "cargo xtask")]
 enum Xtask {
     Aarch64(aarch64::Options),
+    Ablation(ablation::Options),
     Check(check::Options),
     Docs(docs::Options),
     Fuzz(fuzz::Options),
@@ -31,6 +33,7 @@ enum Xtask {
 fn main() -> ExitCode {
     let done = match Xtask::parse() {
         Xtask::Aarch64(options) => aarch64::run(&options),
+        Xtask::Ablation(options) => ablation::run(&options),
         Xtask::Check(options) => check::run(&options),
         Xtask::Docs(options) => docs::run(&options),
         Xtask::Fuzz(options) => fuzz::run(&options),

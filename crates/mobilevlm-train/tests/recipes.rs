@@ -21,6 +21,7 @@ fn names() -> Vec<String> {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let mut names: Vec<_> = files
+        .filter(|file| !file.is_dir())
         .map(|file| {
             assert_eq!(
                 file.extension(),
@@ -83,6 +84,30 @@ fn damaged_recipes_are_errors() {
     }
     // Comments and figures may change; most of the rest may not.
     assert!(whole > 100 && refused > 1000, "{whole} {refused}");
+}
+
+/// `cargo xtask ablation` lays variants and folders over them.
+#[test]
+fn the_recipes_of_the_ablation_take_every_variant() {
+    for name in ["1-tokenizer", "2-start"] {
+        recipe(&format!("ablation/{name}"), &[]);
+    }
+    let stage1 = |set: &[&str]| recipe("ablation/3-stage1", set).start.projector;
+    let v1 = stage1(&["projector.type=\"ldpnet\"", "train.language=false"]);
+    assert_eq!(v1, Some(From::Nothing(Projector::LdpNet)));
+    for (name, variant) in [
+        ("pool+peg", LdpV2::PoolPeg),
+        ("no-pool", LdpV2::NoPool),
+        ("pool", LdpV2::Pool),
+        ("pool+positions", LdpV2::PoolPositions),
+    ] {
+        let found = stage1(&[&format!("projector.variant=\"{name}\"")]);
+        let expected = Projector::LdpNetV2(variant);
+        assert_eq!(found, Some(From::Nothing(expected)), "{name}");
+    }
+    let stage2 = recipe("ablation/4-stage2", &["seed=2", "model.from='elsewhere'"]);
+    assert_eq!(folder(&stage2.start.language), Some(Path::new("elsewhere")));
+    assert_eq!(stage2.train.length, Length::Epochs(1.0));
 }
 
 /// Each toy recipe starts from what the ones before it leave.
