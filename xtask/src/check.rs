@@ -17,15 +17,15 @@ type Check = (&'static str, &'static [&'static str]);
 const CHECKS: [Check; 11] = [
     ("format", &["fmt", "--all", "--check"]),
     ("dependencies", &["deny", "--all-features", "--locked", "check", "bans", "licenses", "sources"]),
-    ("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
-    ("documentation", &["doc", "--workspace", "--no-deps", "--locked"]),
+    ("lints", &["clippy", "--workspace", "--all-targets", "--features", "train", "--locked", "--", "-D", "warnings"]),
+    ("documentation", &["doc", "--workspace", "--features", "train", "--no-deps", "--locked"]),
     ("README: the main job", &["run", "--release", "--locked", "--", "ask", "-m", "golden/checkpoint", "golden/images/a.png", "What is this?"]),
     ("micro reference set", &["run", "--release", "--locked", "--", "verify", "-m", "golden/checkpoint", "--golden", "golden"]),
     ("micro GGUF pair", &["run", "--release", "--locked", "--", "verify", "-m", "golden/gguf/micro-f16.gguf", "--golden", "golden"]),
     ("micro GGUF pair, quantised", &["run", "--release", "--locked", "--", "verify", "-m", "golden/gguf/micro-mixed.gguf", "--golden", "golden", "--gguf-expected", "golden/gguf"]),
     ("hostile input", &["xtask", "hostile", "--quick"]),
     ("faults are noticed", &["test", "--locked", "--package", "xtask", "--features", "broken-parser", "--test", "broken_parser"]),
-    ("README: the tests", &["test", "--workspace"]),
+    ("README: the tests", &["test", "--workspace", "--features", "train"]),
 ];
 
 pub(crate) fn run(_: &Options) -> Done {

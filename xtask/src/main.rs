@@ -9,6 +9,7 @@ mod fuzz;
 mod hostile;
 mod loaded;
 mod steps;
+mod toy;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ enum Xtask {
     Fuzz(fuzz::Options),
     Hostile(hostile::Options),
     Loaded(loaded::Options),
+    Toy(toy::Options),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Xtask::Fuzz(options) => fuzz::run(&options),
         Xtask::Hostile(options) => hostile::run(&options),
         Xtask::Loaded(options) => loaded::run(&options),
+        Xtask::Toy(options) => toy::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
