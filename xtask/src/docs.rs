@@ -15,6 +15,9 @@ pub(crate) struct Options {}
 /// Where the page is, below the root.
 const PAGE: &str = "docs/cli.md";
 
+/// The verb that only builds with the feature of that name have.
+const TRAIN: &str = "train";
+
 /// Columns of the help texts, whatever the terminal has.
 const WIDTH: usize = 100;
 
@@ -27,6 +30,10 @@ pub(crate) fn run(_: &Options) -> Done {
 fn page() -> String {
     // The verbs' own names are complete only in a command that has been built.
     let mut command = mobilevlm_cli::command().term_width(WIDTH);
+    // A build of its own, described in docs/recipes.md: the page is the same with it and without.
+    if command.find_subcommand(TRAIN).is_some() {
+        command = command.mut_subcommand(TRAIN, |verb| verb.hide(true));
+    }
     command.build();
     let mut page = String::from(
         "# The command `mobilevlm`\n\n\
@@ -35,7 +42,7 @@ fn page() -> String {
     add(&mut page, "mobilevlm", &command);
     for verb in command
         .get_subcommands()
-        .filter(|verb| verb.get_name() != "help")
+        .filter(|verb| !["help", TRAIN].contains(&verb.get_name()))
     {
         let name = format!("mobilevlm {}", verb.get_name());
         add(&mut page, &name, verb);
