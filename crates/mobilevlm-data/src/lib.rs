@@ -38,7 +38,7 @@ mod check;
 mod file;
 mod labels;
 mod mix;
-mod python;
+pub mod python;
 mod sample;
 mod sampler;
 mod splice;

@@ -7,13 +7,13 @@ fn is_space(c: char) -> bool {
 }
 
 /// `text.strip()`
-pub(crate) fn strip(text: &str) -> &str {
+pub fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
-/// `len(text.split())`
-pub(crate) fn count_words(text: &str) -> usize {
-    text.split(is_space).filter(|word| !word.is_empty()).count()
+/// `text.split()`: the words, none of them empty.
+pub fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(is_space).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -23,7 +23,8 @@ mod tests {
     #[test]
     fn separators_are_space_and_zero_width_is_not() {
         assert_eq!(strip("\u{1c} \u{3000}a\u{200b}\u{85}\u{1f}"), "a\u{200b}");
-        assert_eq!(count_words(" a\u{1e}b \n c\u{200b}d"), 3);
-        assert_eq!(count_words(" \u{a0}"), 0);
+        let words: Vec<&str> = split(" a\u{1e}b \n c\u{200b}d").collect();
+        assert_eq!(words, ["a", "b", "c\u{200b}d"]);
+        assert_eq!(split(" \u{a0}").count(), 0);
     }
 }

@@ -49,7 +49,7 @@ pub struct Sample {
 impl Sample {
     /// Words of all messages, a mark counted as one.
     pub fn words(&self) -> usize {
-        let words = |message: &Message| python::count_words(&message.value);
+        let words = |message: &Message| python::split(&message.value).count();
         self.conversations.iter().map(words).sum()
     }
 
