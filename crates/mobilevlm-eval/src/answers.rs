@@ -80,6 +80,17 @@ impl Answers {
     pub(crate) fn wrong(&self, answer: &Answer, wrong: impl Into<String>) -> BenchmarkError {
         BenchmarkError::line(&self.path, answer.line, wrong)
     }
+
+    /// The prompt of one of the answers.
+    ///
+    /// # Errors
+    /// [`BenchmarkError::Line`] if it has none.
+    pub(crate) fn prompt<'a>(&self, answer: &'a Answer) -> Result<&'a str, BenchmarkError> {
+        answer
+            .prompt
+            .as_deref()
+            .ok_or_else(|| self.wrong(answer, "missing field `prompt`, which the score needs"))
+    }
 }
 
 fn parse(line: usize, text: &str) -> Result<Answer, String> {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use mobilevlm_data::python;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Asked, BENCHMARK_DATA, Benchmark, Item, Question, Scored, Source, loader_questions};
 use crate::answers::Id;
@@ -60,24 +60,18 @@ impl Benchmark for Gqa {
         ("accuracy", 1.0)
     }
 
-    fn files(&self) -> &'static [Source] {
-        &[
-            Source {
-                path: QUESTIONS,
-                from: BENCHMARK_DATA,
-            },
-            Source {
-                path: GOLD,
-                from: BENCHMARK_DATA,
-            },
+    fn files(&self) -> Vec<Source> {
+        vec![
+            Source::needed(QUESTIONS, BENCHMARK_DATA),
+            Source::needed(GOLD, BENCHMARK_DATA),
         ]
     }
 
     fn pictures(&self) -> Option<Source> {
-        Some(Source {
-            path: "images",
-            from: "https://cs.stanford.edu/people/dorarad/gqa/download.html",
-        })
+        Some(Source::part(
+            "images",
+            "https://cs.stanford.edu/people/dorarad/gqa/download.html",
+        ))
     }
 
     fn questions(&self, folder: &Path) -> Result<Vec<Question>, BenchmarkError> {
@@ -116,13 +110,12 @@ impl Benchmark for Gqa {
             .collect();
         let mut in_order: Vec<_> = said.iter().collect();
         in_order.sort_unstable_by_key(|(_, answer)| answer.0);
-        let mut items = Vec::new();
-        let mut listing = Vec::new();
+        let mut scored = Scored::default();
         for (&id, (index, said)) in in_order {
             let Some(gold) = gold.get(id) else { continue };
             let answer = &asked.answers.all[*index];
             let score = f64::from(*said == gold.answer);
-            listing.push(json!({
+            scored.listing.push(json!({
                 "line": answer.line,
                 "question_id": id,
                 "post_processed": said,
@@ -130,7 +123,7 @@ impl Benchmark for Gqa {
                 "score": gold.balanced.then_some(score),
                 "balanced": gold.balanced,
             }));
-            items.push(Item {
+            scored.items.push(Item {
                 line: Some(answer.line),
                 question: place.get(&answer.id).copied(),
                 said: said.clone(),
@@ -140,12 +133,8 @@ impl Benchmark for Gqa {
                 group: String::new(),
             });
         }
-        Ok(Scored {
-            figures: figures(&counted),
-            items,
-            listing: Value::Array(listing),
-            notes: Vec::new(),
-        })
+        scored.figures = figures(&counted);
+        Ok(scored)
     }
 }
 

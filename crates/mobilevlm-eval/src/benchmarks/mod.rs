@@ -2,11 +2,16 @@
 //! [`BENCHMARKS`].
 
 mod gqa;
+mod mmbench;
+mod mme;
+mod pope;
+mod sqa;
+mod textvqa;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::align::Alignment;
@@ -16,11 +21,24 @@ use crate::figures::Figures;
 use crate::files::{demand, task_folder};
 
 /// All benchmarks, in the order of the paper's table.
-pub const BENCHMARKS: &[&dyn Benchmark] = &[&gqa::Gqa];
+pub const BENCHMARKS: &[&dyn Benchmark] = &[
+    &gqa::Gqa,
+    &sqa::Sqa,
+    &textvqa::TextVqa,
+    &pope::Pope,
+    &mme::Mme,
+    &mmbench::MmBench,
+];
 
 /// Upstream's archive of questions, labels and scripts.
 const BENCHMARK_DATA: &str =
     "https://github.com/Meituan-AutoML/MobileVLM/releases/download/v0.1/benchmark_data.zip";
+
+/// The wish that LLaVA adds to questions with a short answer.
+const SHORT: &str = "Answer the question using a single word or phrase.";
+
+/// The wish that LLaVA adds to questions with options.
+const LETTER: &str = "Answer with the option's letter from the given choices directly.";
 
 /// A benchmark: where its questions are and what its official scripts make of answers.
 ///
@@ -40,7 +58,7 @@ pub trait Benchmark: Sync {
     }
 
     /// The files that questions and scores need.
-    fn files(&self) -> &'static [Source];
+    fn files(&self) -> Vec<Source>;
 
     /// The folder of the pictures and where to get them; `None` if the questions' file holds them.
     fn pictures(&self) -> Option<Source>;
@@ -66,6 +84,28 @@ pub struct Source {
     pub path: &'static str,
     /// Where upstream says to get it.
     pub from: &'static str,
+    /// Whether nothing at all can be done without it; else a part can be scored.
+    pub is_needed: bool,
+}
+
+impl Source {
+    /// What nothing can be done without.
+    pub const fn needed(path: &'static str, from: &'static str) -> Source {
+        Source {
+            path,
+            from,
+            is_needed: true,
+        }
+    }
+
+    /// What a part of the benchmark can be scored without.
+    pub const fn part(path: &'static str, from: &'static str) -> Source {
+        Source {
+            path,
+            from,
+            is_needed: false,
+        }
+    }
 }
 
 /// A question of a benchmark.
@@ -149,13 +189,16 @@ pub struct Asked<'a> {
 }
 
 /// What a benchmark makes of answers.
+#[derive(Default)]
 pub struct Scored {
     /// The official figures, under the names that `docs/evaluation.md` explains.
     pub figures: Figures,
     /// What was made of each answer.
     pub items: Vec<Item>,
-    /// The items with all that the benchmark knows of them.
-    pub listing: Value,
+    /// The items with all that the benchmark knows of them, in JSON.
+    pub listing: Vec<Value>,
+    /// What several items come to together, in JSON: MMBench's questions, of all their rotations.
+    pub questions: Vec<Value>,
     /// What the official script does with this file that one would not expect.
     pub notes: Vec<String>,
 }
@@ -210,14 +253,21 @@ pub fn benchmark(name: &str) -> Option<&'static dyn Benchmark> {
     BENCHMARKS.iter().copied().find(|one| one.name() == name)
 }
 
-/// The questions of a benchmark in `data`, which is its own folder or the one above it.
+/// The questions of a benchmark in `data`, which is its own folder or the one above it. With
+/// `partial`, files that a part can be scored without may be missing.
 ///
 /// # Errors
 /// [`BenchmarkError::Missing`] names all files that are not there, pictures aside; others name the
 /// line that is not as it should be.
-pub fn questions(benchmark: &dyn Benchmark, data: &Path) -> Result<Vec<Question>, BenchmarkError> {
+pub fn questions(
+    benchmark: &dyn Benchmark,
+    data: &Path,
+    partial: bool,
+) -> Result<Vec<Question>, BenchmarkError> {
     let folder = task_folder(benchmark, data);
-    demand(&folder, benchmark.files())?;
+    let mut files = benchmark.files();
+    files.retain(|file| file.is_needed || !partial);
+    demand(&folder, &files)?;
     let questions = benchmark.questions(&folder)?;
     match questions.is_empty() {
         true => Err(BenchmarkError::content(
@@ -239,7 +289,7 @@ pub fn score(
     answers: &Answers,
     partial: bool,
 ) -> Result<Score, BenchmarkError> {
-    let questions = questions(benchmark, data)?;
+    let questions = questions(benchmark, data, partial)?;
     let alignment = Alignment::new(&questions, answers);
     let folder = task_folder(benchmark, data);
     if alignment.is_foreign() {
@@ -265,7 +315,10 @@ pub fn score(
         paper_table_figure: scored.figures.number(path).map(|figure| factor * figure),
         figures: scored.figures,
         items: scored.items,
-        listing: scored.listing,
+        listing: match scored.questions.is_empty() {
+            true => Value::Array(scored.listing),
+            false => json!({"rows": scored.listing, "questions": scored.questions}),
+        },
         notes,
         partial: (partial && !alignment.missing.is_empty()).then(|| Partial {
             answered: questions.len() - alignment.missing.len(),
