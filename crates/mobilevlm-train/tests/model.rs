@@ -1,10 +1,11 @@
 //! A model of random weights: what is frozen, dropped, accumulated and resumed.
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use mobilevlm_checkpoint::{
     Activation, Aspect, Config, LanguageConfig, Layout, LdpV2, Preprocess, Projector, VisionConfig,
 };
 use mobilevlm_data::{Batch, IGNORE, PICTURE, Splice, splice};
+use mobilevlm_train::recipe::Precision;
 use mobilevlm_train::{
     Accumulated, Accumulation, AdamW, AdamWConfig, Draws, GroupOptions, LoraConfig, MobileVlm,
     NamedGradients, NonFinite, RandomSource, Start, StepOptions, VisionTower, parameter_groups,
@@ -183,6 +184,45 @@ fn every_projector_trains_alone_and_the_rest_keeps_its_bits() {
                 .iter()
                 .all(|(name, _)| name.contains("mm_projector"))
         );
+    }
+}
+
+/// bfloat16 has 8 bits: each product is off by up to 1/256.
+#[test]
+fn bfloat16_gives_the_losses_and_gradients_of_float32_within_its_rounding() {
+    for projector in projectors() {
+        let toy = Toy::new(config(projector));
+        let rounded = toy.model.clone().with_precision(Precision::Bf16);
+        for with_pictures in [true, false] {
+            let batch = toy.batch(&[9, 5], with_pictures);
+            let of = |model: &MobileVlm| {
+                let mut accumulated = Accumulated::new(StepOptions::default());
+                let loss = accumulated.add(model, "", toy.loss(model, &batch, None));
+                (loss, accumulated.gradients())
+            };
+            let ((exact_loss, exact), (loss, mut gradients)) = (of(&toy.model), of(&rounded));
+            assert_ne!(loss, exact_loss, "{projector:?}: nothing is rounded");
+            assert!(
+                (loss - exact_loss).abs() < 0.01 * exact_loss,
+                "{projector:?}: {loss}, exact {exact_loss}"
+            );
+            let (norm, norms) = (exact.norm(), exact.norms());
+            gradients.add(exact, -1.0);
+            for (name, distance) in gradients.norms() {
+                let most = 0.03 * norms[&name] + 0.002 * norm;
+                assert!(
+                    distance < most,
+                    "{projector:?}: {name}: {distance}, expected under {most}"
+                );
+            }
+        }
+        let pixels = burn::tensor::Tensor::ones([1, 3, 56, 56], &Device::flex());
+        let tower = toy.tower.clone().with_precision(Precision::Bf16);
+        let (exact, features) = (toy.tower.forward(pixels.clone()), tower.forward(pixels));
+        assert_eq!(features.dtype(), DType::BF16);
+        let norm = |x: burn::tensor::Tensor<3>| x.square().sum().into_scalar::<f32>();
+        let distance = norm(exact.clone() - features.cast(DType::F32));
+        assert!(distance > 0.0 && distance < 1e-4 * norm(exact));
     }
 }
 
@@ -401,11 +441,13 @@ fn recomputed_gradients_are_the_gradients() {
         alpha: 8.0,
         dropout: 0.3,
     };
-    for (tied, with_lora, with_pictures) in [
-        (false, false, true),
-        (true, false, true),
-        (false, true, true),
-        (false, false, false),
+    let exact = Precision::F32;
+    for (tied, with_lora, with_pictures, precision) in [
+        (false, false, true, exact),
+        (true, false, true, exact),
+        (false, true, true, exact),
+        (false, false, false, exact),
+        (false, true, true, Precision::Bf16),
     ] {
         let mut config = config(Projector::LdpNetV2(LdpV2::PoolPeg));
         config.language.tied = tied;
@@ -429,6 +471,7 @@ fn recomputed_gradients_are_the_gradients() {
                 .0
             }
         };
+        let model = model.with_precision(precision);
         let batch = toy.batch(&[4, 3], with_pictures);
         let draws = Some(Draws::new(9));
         let mut accumulated = Accumulated::new(StepOptions::default());

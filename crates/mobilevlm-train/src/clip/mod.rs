@@ -12,13 +12,13 @@ mod loss;
 mod text;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use mobilevlm_checkpoint::{TensorError, VisionConfig};
 
 use self::text::TextTower;
 use crate::error::ModelError;
 use crate::model::{Init, LayerNorm, Linear, Loss, Place, Source, VisionTower};
-use crate::recipe::{ClipLoss, TextSizes};
+use crate::recipe::{ClipLoss, Precision, TextSizes};
 
 /// The largest factor of similarities. Upstream: CLIP (Radford et al. 2021, section 2.5).
 const LARGEST_SCALE: f64 = 100.0;
@@ -97,6 +97,17 @@ impl ClipModel {
         })
     }
 
+    /// The same with other arithmetic in both towers; parameters, and all that comes behind the
+    /// towers, stay float32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> ClipModel {
+        ClipModel {
+            vision: self.vision.with_precision(precision),
+            text: self.text.with_precision(precision),
+            ..self
+        }
+    }
+
     /// The tower, which runs all of its blocks.
     pub fn tower(&self) -> &VisionTower {
         &self.vision
@@ -110,7 +121,8 @@ impl ClipModel {
     /// Where pictures are: `pixels` `[pictures, 3, S, S]`, normalised. Returns
     /// `[pictures, projection]`, each row of length 1.
     pub fn pictures(&self, pixels: Tensor<4>) -> Tensor<2> {
-        let mean = self.vision.forward(pixels).mean_dim(1).squeeze_dim::<2>(1);
+        let patches = self.vision.forward(pixels).cast(DType::F32);
+        let mean = patches.mean_dim(1).squeeze_dim::<2>(1);
         let x = self
             .visual_projection
             .forward(self.post_layernorm.forward(mean));

@@ -160,6 +160,34 @@ fn every_block_of_the_tower_learns() {
 
 /// What a caption means does not depend on those beside it, whatever their lengths.
 #[test]
+fn bfloat16_is_near_float32_and_gradients_are_float32() {
+    for loss in [ClipLoss::Softmax, ClipLoss::Siglip] {
+        let of = |precision| {
+            let model = model(loss).with_precision(precision);
+            let loss = model.loss(pixels(), &captions()).expect("pairs fit").sum;
+            let loss = loss.expect("pairs have a loss");
+            let value: f32 = loss.clone().into_scalar();
+            (
+                value,
+                NamedGradients::collect(&model, "", Some(loss.backward())),
+            )
+        };
+        let ((exact_loss, exact), (loss, mut gradients)) =
+            (of(Precision::F32), of(Precision::Bf16));
+        assert!(loss != exact_loss && (loss - exact_loss).abs() < 0.03 * exact_loss);
+        let mut all = gradients.by_name.values();
+        assert!(all.all(|gradient| gradient.dtype() == DType::F32));
+        let norm = exact.norm();
+        gradients.add(exact, -1.0);
+        assert!(
+            gradients.norm() < 0.05 * norm,
+            "{} {norm}",
+            gradients.norm()
+        );
+    }
+}
+
+#[test]
 fn captions_do_not_see_each_other() {
     let model = model(ClipLoss::Siglip);
     let together = doubles(model.captions(&captions()).expect("they fit"));

@@ -1,11 +1,11 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use mobilevlm_checkpoint::{Activation, TensorError};
 
 use crate::error::ModelError;
 use crate::model::{Block, BlockSizes, Init, LayerNorm, Place};
 use crate::ops::Mask;
-use crate::recipe::TextSizes;
+use crate::recipe::{Precision, TextSizes};
 
 /// What HF's CLIP begins embeddings with (`initializer_range`).
 const EMBEDDING: Init = Init::Normal(0.02);
@@ -20,6 +20,8 @@ pub(super) struct TextTower {
     position_embedding: Param<Tensor<2>>,
     layers: Vec<Block>,
     final_layer_norm: LayerNorm,
+    #[module(skip)]
+    precision: Precision,
 }
 
 impl TextTower {
@@ -45,10 +47,15 @@ impl TextTower {
                 .map(|layer| Block::new(&blocks, &layers.pp(layer)))
                 .collect::<Result<_, _>>()?,
             final_layer_norm: LayerNorm::new(&place.pp("final_layer_norm"), hidden, blocks.eps)?,
+            precision: Precision::F32,
         })
     }
 
-    /// What the last ids see, `[captions, hidden]`.
+    pub(super) fn with_precision(self, precision: Precision) -> TextTower {
+        TextTower { precision, ..self }
+    }
+
+    /// What the last ids see, `[captions, hidden]`, float32.
     pub(super) fn forward(
         &self,
         captions: &[Vec<u32>],
@@ -93,19 +100,17 @@ impl TextTower {
             causal: true,
             keys: None,
         };
-        let x = self
-            .layers
-            .iter()
-            .fold(tokens + positions.unsqueeze::<3>(), |x, layer| {
-                layer.forward(x, &mask)
-            });
+        let x = (tokens + positions.unsqueeze::<3>()).cast(self.precision.dtype());
+        let layers = self.layers.iter();
+        let x = layers.fold(x, |x, layer| layer.forward(x, &mask));
         let last = captions
             .iter()
             .enumerate()
             .map(|(row, ids)| (row * length + ids.len() - 1) as i64);
         let x = x
             .reshape([rows * length, hidden])
-            .select(0, indices(last.collect()));
+            .select(0, indices(last.collect()))
+            .cast(DType::F32);
         Ok(self.final_layer_norm.forward(x))
     }
 }

@@ -57,7 +57,7 @@ impl MobileVlm {
             let [pictures, tokens, _] = embeds.dims();
             table.push(embeds.reshape([pictures * tokens, width]));
         }
-        table.push(Tensor::zeros([1, width], &device));
+        table.push(self.language.rounded(Tensor::zeros([1, width], &device)));
         let zero = tokens.len() + used.len() * self.sizes.tokens;
 
         let first: BTreeMap<usize, usize> = used

@@ -142,8 +142,9 @@ impl Depthwise {
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let channels = x.dims()[1];
         let options = ConvOptions::new([self.stride; 2], [1, 1], [1, 1], channels);
-        let bias = self.bias.as_ref().map(Param::val);
-        conv2d(x, self.weight.val(), bias, options)
+        let dtype = x.dtype();
+        let bias = self.bias.as_ref().map(|bias| bias.val().cast(dtype));
+        conv2d(x, self.weight.val().cast(dtype), bias, options)
     }
 }
 

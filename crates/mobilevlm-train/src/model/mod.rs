@@ -20,13 +20,14 @@ mod source;
 mod vision;
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use mobilevlm_checkpoint::{Config, TensorError};
 use mobilevlm_data::{IGNORE, Splice};
 
 use crate::error::ModelError;
 use crate::ops;
 use crate::random::Draws;
+use crate::recipe::Precision;
 
 pub use embeds::used_pictures;
 pub(crate) use encoder::{Block, BlockSizes};
@@ -60,6 +61,16 @@ struct Sizes {
     patches: usize,
     /// V, the width of the tower.
     features: usize,
+}
+
+impl Precision {
+    /// The type of activations and of products.
+    pub(crate) fn dtype(self) -> DType {
+        match self {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+        }
+    }
 }
 
 impl MobileVlm {
@@ -103,6 +114,15 @@ impl MobileVlm {
         })
     }
 
+    /// The same with other arithmetic; parameters stay float32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> MobileVlm {
+        MobileVlm {
+            language: self.language.with_precision(precision),
+            ..self
+        }
+    }
+
     /// The language model.
     pub fn language(&self) -> &Language {
         &self.language
@@ -114,9 +134,9 @@ impl MobileVlm {
     }
 
     /// `features`: `[pictures, P, V]` on the model's device. Returns image embeds
-    /// `[pictures, T, d]`.
+    /// `[pictures, T, d]`, of the type that is computed in.
     pub fn project(&self, features: Tensor<3>) -> Tensor<3> {
-        self.projector.forward(features)
+        self.projector.forward(self.language.rounded(features))
     }
 
     /// The summed cross-entropy over the supervised ids of a batch; label k is predicted from place

@@ -8,6 +8,7 @@ use super::encoder::{Block, BlockSizes};
 use super::layers::LayerNorm;
 use super::source::{Init, Place, Source};
 use crate::ops::{self, Mask};
+use crate::recipe::Precision;
 
 /// What HF's CLIP begins embeddings with (`initializer_range`).
 const EMBEDDING: Init = Init::Normal(0.02);
@@ -24,6 +25,8 @@ pub struct VisionTower {
     image_size: usize,
     #[module(skip)]
     patch_size: usize,
+    #[module(skip)]
+    precision: Precision,
 }
 
 #[derive(Module, Debug)]
@@ -100,7 +103,14 @@ impl VisionTower {
             },
             image_size: config.image_size,
             patch_size: patch,
+            precision: Precision::F32,
         })
+    }
+
+    /// The same with other arithmetic; parameters stay float32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> VisionTower {
+        VisionTower { precision, ..self }
     }
 
     /// Side S of the square picture in pixels.
@@ -121,7 +131,8 @@ impl VisionTower {
     /// Encodes pictures.
     ///
     /// `pixels`: `[pictures, 3, S, S]`, normalised. Returns `[pictures, P, V]`; the class token is
-    /// dropped. Upstream: `CLIPVisionTower.forward` with `feature_select`.
+    /// dropped. They are of the type that is computed in. Upstream: `CLIPVisionTower.forward` with
+    /// `feature_select`.
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
         let x = self.hidden(pixels);
         let [_, places, _] = x.dims();
@@ -135,11 +146,13 @@ impl VisionTower {
             patch_embedding,
             position_embedding,
         } = &self.embeddings;
+        let dtype = self.precision.dtype();
         let pictures = pixels.dims()[0];
         let [hidden, channels, patch, _] = patch_embedding.weight.dims();
         let grid = self.image_size / patch;
         let columns = channels * patch * patch;
         let rows = pixels
+            .cast(dtype)
             .reshape([pictures, channels, grid, patch, grid, patch])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([pictures, grid * grid, columns]);
@@ -147,10 +160,12 @@ impl VisionTower {
         let patches = ops::linear(rows, weight, None);
         let class = class_embedding
             .val()
+            .cast(dtype)
             .reshape([1, 1, hidden])
             .expand([pictures, 1, hidden]);
         let x = Tensor::cat(vec![class, patches], 1);
-        let x = x + position_embedding.weight.val().unsqueeze::<3>();
+        let positions = position_embedding.weight.val().cast(dtype);
+        let x = x + positions.unsqueeze::<3>();
         let layers = self.encoder.layers.iter();
         let mask = Mask::default();
         layers.fold(self.pre_layrnorm.forward(x), |x, layer| {

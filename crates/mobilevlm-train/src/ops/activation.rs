@@ -1,6 +1,6 @@
 //! Activations, elementwise.
 
-use super::cpu;
+use super::{cpu, in_f32};
 use burn::tensor::{Tensor, activation};
 
 /// `silu(gate) · up`, the gated activation of LLaMA's feed-forward layer; both of one shape.
@@ -23,11 +23,11 @@ pub(crate) fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// `x · Φ(x)` with the exact error function, as `torch.nn.GELU()`.
 pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if cpu::takes(&x) {
-        cpu::gelu(x)
-    } else {
-        activation::gelu(x)
-    }
+    // Of 1 + erf, which nears 0, bfloat16 would leave nothing.
+    in_f32(x, |x| match cpu::takes(&x) {
+        true => cpu::gelu(x),
+        false => activation::gelu(x),
+    })
 }
 
 /// `x · max(0, min(1, x / 6 + 1/2))`, as `torch.nn.Hardswish`.

@@ -1,7 +1,7 @@
 //! Scaled dot-product attention.
 
 use super::cpu;
-use burn::tensor::{Bool, Tensor, activation};
+use burn::tensor::{Bool, DType, Tensor, activation};
 
 /// Which keys a query may look at.
 #[derive(Clone, Debug, Default)]
@@ -12,7 +12,7 @@ pub(crate) struct Mask {
     pub(crate) keys: Option<Tensor<2, Bool>>,
 }
 
-/// `softmax(q · kᵀ / sqrt(head)) · v` under a mask: q `[batch, heads, queries, head]`, k and v `[batch, groups, keys, head]` where `groups` divides `heads` and neighbouring query heads share a group; the result has q's shape. A query that sees no key gives zeros.
+/// `softmax(q · kᵀ / sqrt(head)) · v` under a mask: q `[batch, heads, queries, head]`, k and v `[batch, groups, keys, head]` where `groups` divides `heads` and neighbouring query heads share a group; the result has q's shape. A query that sees no key gives zeros. All are of one type, in which the products are.
 pub(crate) fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &Mask) -> Tensor<4> {
     if cpu::takes(&q) {
         cpu::attention(q, k, v, mask)
@@ -32,7 +32,8 @@ fn composed(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &Mask) -> Tensor<4> 
             .expand([batch, groups, heads / groups, keys, head])
             .reshape([batch, heads, keys, head])
     };
-    let scores = q.matmul(spread(k).swap_dims(2, 3)) / (head as f64).sqrt();
+    let dtype = q.dtype();
+    let scores = q.matmul(spread(k).swap_dims(2, 3)).cast(DType::F32) / (head as f64).sqrt();
     let weights = match hidden(&scores, mask) {
         // Filled once more after the softmax: a row of equal scores would be uniform.
         Some(hidden) => activation::softmax(scores.mask_fill(hidden.clone(), f32::MIN), 3)
@@ -40,7 +41,7 @@ fn composed(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &Mask) -> Tensor<4> 
         None => activation::softmax(scores, 3),
     };
     debug_assert_eq!(weights.dims(), [batch, heads, queries, keys]);
-    weights.matmul(spread(v))
+    weights.cast(dtype).matmul(spread(v))
 }
 
 /// True where a key is hidden from a query, in the shape of the scores `[batch, heads, queries, keys]`.

@@ -1,10 +1,11 @@
 //! Cross entropy of logits against target classes.
 
 use super::cpu;
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{DType, Int, Tensor, activation};
 
-/// The sum over rows of `−log softmax(logits)[target]`: logits `[n, vocabulary]`, targets `[n]`, each below the vocabulary; the caller divides. One element; 0 for no rows.
+/// The sum over rows of `−log softmax(logits)[target]`: logits `[n, vocabulary]`, targets `[n]`, each below the vocabulary; the caller divides. One element, float32 whatever the logits are; 0 for no rows.
 pub(crate) fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    let logits = logits.cast(DType::F32);
     if cpu::takes(&logits) {
         cpu::cross_entropy(logits, targets)
     } else {

@@ -3,7 +3,7 @@
 use super::cpu;
 use burn::tensor::Tensor;
 
-/// `x · weightᵀ + bias` over the last dimension: x `[.., in]`, weight `[out, in]` as `torch.nn.Linear` stores it, bias `[out]`; the result is `[.., out]`.
+/// `x · weightᵀ + bias` over the last dimension: x `[.., in]`, weight `[out, in]` as `torch.nn.Linear` stores it, bias `[out]`; the result is `[.., out]`. Weight and bias are rounded to the type of x.
 pub(crate) fn linear<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
@@ -19,11 +19,14 @@ pub(crate) fn linear<const D: usize>(
 fn composed<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let mut dims = x.dims();
     let [outputs, inputs] = weight.dims();
+    let dtype = x.dtype();
     let rows = dims[..D - 1].iter().product::<usize>();
     dims[D - 1] = outputs;
-    let mut y = x.reshape([rows, inputs]).matmul(weight.transpose());
+    let mut y = x
+        .reshape([rows, inputs])
+        .matmul(weight.cast(dtype).transpose());
     if let Some(bias) = bias {
-        y = y + bias.unsqueeze();
+        y = y + bias.cast(dtype).unsqueeze();
     }
     y.reshape(dims)
 }

@@ -1,15 +1,14 @@
 //! Normalisation over the last dimension.
 
-use super::cpu;
+use super::{cpu, in_f32};
 use burn::tensor::Tensor;
 
 /// `weight · x / sqrt(mean(x²) + eps)` over the last dimension (LLaMA's): x `[.., n]`, weight `[n]`.
 pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
-    if cpu::takes(&x) {
-        cpu::rms_norm(x, weight, eps)
-    } else {
-        composed_rms(x, weight, eps)
-    }
+    in_f32(x, |x| match cpu::takes(&x) {
+        true => cpu::rms_norm(x, weight, eps),
+        false => composed_rms(x, weight, eps),
+    })
 }
 
 fn composed_rms<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
@@ -24,11 +23,10 @@ pub(crate) fn layer_norm<const D: usize>(
     bias: Tensor<1>,
     eps: f64,
 ) -> Tensor<D> {
-    if cpu::takes(&x) {
-        cpu::layer_norm(x, weight, bias, eps)
-    } else {
-        composed_layer(x, weight, bias, eps)
-    }
+    in_f32(x, |x| match cpu::takes(&x) {
+        true => cpu::layer_norm(x, weight, bias, eps),
+        false => composed_layer(x, weight, bias, eps),
+    })
 }
 
 fn composed_layer<const D: usize>(

@@ -1,15 +1,14 @@
 //! Rotary positions in LLaMA's order: element i is paired with element i + head/2.
 
-use super::cpu;
+use super::{cpu, in_f32};
 use burn::tensor::Tensor;
 
 /// Turns each pair `(x[i], x[i + head/2])` of a position by the angle of that position and i: x `[batch, heads, len, head]`, cos and sin `[len, head/2]`. The same as `apply_rotary_pos_emb` of transformers, whose tables repeat the half.
 pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
-    if cpu::takes(&x) {
-        cpu::rotate(x, cos, sin)
-    } else {
-        composed(x, cos, sin)
-    }
+    in_f32(x, |x| match cpu::takes(&x) {
+        true => cpu::rotate(x, cos, sin),
+        false => composed(x, cos, sin),
+    })
 }
 
 fn composed(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {

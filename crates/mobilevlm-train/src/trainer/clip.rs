@@ -79,6 +79,7 @@ impl Clip {
         let tensors = tensors.clone().unwrap_or_default();
         let source = Either(&tensors, &random, &is_read);
         let model = ClipModel::new(&sizes, &source, &device).map_err(ModelError::from)?;
+        let model = model.with_precision(recipe.run.precision);
         let optimizer = optimizer(recipe, &model);
         let end = tokenizer.eos();
         let labeller = Labeller::new(tokenizer, LabelOptions::new(TrainTemplate::Plain));

@@ -80,6 +80,7 @@ impl Lm {
         let tensors = tensors.clone().unwrap_or_default();
         let source = Either(&tensors, &random, &is_read);
         let model = Language::new(&config, pad, &source, &device).map_err(ModelError::from)?;
+        let model = model.with_precision(recipe.run.precision);
         let names = parameters(&model, Self::PREFIX);
         let groups = parameter_groups(
             names.iter().map(|parameter| parameter.name.as_str()),

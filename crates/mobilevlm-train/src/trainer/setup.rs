@@ -13,7 +13,7 @@ use super::TrainEvent;
 use super::error::TrainError;
 use crate::model::{LoraConfig, MobileVlm, RandomSource, VisionTower, parameters, train_only};
 use crate::optimizer::{AdamW, AdamWConfig, GroupOptions, ParameterGroup, parameter_groups};
-use crate::recipe::{DeviceKind, From, Learns, Memory, Precision, Recipe, Schedule, Template};
+use crate::recipe::{DeviceKind, From, Learns, Memory, Recipe, Schedule, Template};
 use crate::schedule::CosineSchedule;
 use crate::step::{Accumulation, NonFinite, StepOptions};
 use crate::weights::{Start, StartParts};
@@ -51,7 +51,8 @@ impl Setup {
             }
         }
         let (device, trained) = devices(recipe)?;
-        let mut model = start.model(&trained)?;
+        let precision = recipe.run.precision;
+        let mut model = start.model(&trained)?.with_precision(precision);
         let mut lora = None;
         if let Learns::Adapters(adapters) = recipe.train.language {
             let config = LoraConfig {
@@ -75,7 +76,7 @@ impl Setup {
         };
         let model = train_only(model, "", learns);
         let optimizer = optimizer(recipe, &model);
-        let tower = start.tower(&device)?;
+        let tower = start.tower(&device)?.with_precision(precision);
         let template = match recipe.data.template {
             Template::Labels(template) => template,
             Template::Text => {
@@ -121,6 +122,10 @@ pub(super) fn preprocessor(preprocess: &Preprocess) -> Preprocessor {
 /// The device of the recipe: plain, and with autodiff.
 pub(super) fn devices(recipe: &Recipe) -> Result<(Device, Device), TrainError> {
     let plain = device(recipe.run.device)?;
+    if !plain.supports_dtype(recipe.run.precision.dtype()) {
+        let wrong = format!("expected \"f32\"; {:?} has no bfloat16", recipe.run.device);
+        return Err(TrainError::key("run.precision", wrong));
+    }
     let tracked = tracked(recipe, &plain);
     Ok((plain, tracked))
 }
@@ -177,9 +182,6 @@ pub(super) fn rate(recipe: &Recipe, steps: u64, step: u64, peak: f64) -> f64 {
 /// What recipes may say and this trainer does not do.
 pub(super) fn check(recipe: &Recipe) -> Result<(), TrainError> {
     let not = |key, wrong: &str| Err(TrainError::key(key, wrong));
-    if recipe.run.precision != Precision::F32 {
-        return not("run.precision", "expected \"f32\"; bf16 is not there yet");
-    }
     if recipe.run.replicas != 1 && recipe.run.device != DeviceKind::Cpu {
         return not("run.replicas", "expected 1; replicas are for the CPU yet");
     }

@@ -11,7 +11,7 @@ use mobilevlm_train::{Outcome, TrainError};
 use crate::toy::{Toy, assert_same, files, run};
 
 /// The ways to train whose states differ.
-const KINDS: [(&str, &[&str]); 4] = [
+const KINDS: [(&str, &[&str]); 5] = [
     ("all of it, grouped by modality", &[]),
     (
         "adapters with dropout",
@@ -30,6 +30,7 @@ const KINDS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("upstream's order", &["upstream.sampler=true"]),
+    ("bfloat16", &["run.precision=bf16"]),
 ];
 
 fn recipe(toy: &Toy, folder: &str, set: &[&str]) -> Recipe {

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use mobilevlm::{Chat, Exif, GenerateOptions, Limits, Model, OpenOptions, Picture};
-use mobilevlm_checkpoint::{Bytes, safetensors};
+use mobilevlm_checkpoint::{Bytes, Dtype, safetensors};
+use mobilevlm_train::recipe::Recipe;
 use mobilevlm_train::run::{Metrics, Record};
 use mobilevlm_train::{Outcome, TrainOptions, train};
 
@@ -108,6 +109,62 @@ fn what_is_frozen_keeps_its_bits_and_the_rest_moves() {
             assert_eq!(long[name] != *before, moves(name), "{kind}: {name}");
         }
     }
+}
+
+/// Weights and moments are float32 whatever products are made of: a change that bfloat16 does not
+/// have between 1 and its next number is kept.
+#[test]
+fn bfloat16_moves_weights_by_less_than_its_own_steps() {
+    let toy = Toy::new();
+    let set = [
+        "run.precision=bf16",
+        "train.learning_rate=1e-5",
+        "train.warmup_ratio=0.0",
+        "train.max_steps=1",
+    ];
+    run(&toy.recipe("run", &set), false, None).unwrap();
+    let checkpoint = toy.path("run/checkpoints/step-00000001");
+    for file in ["weights.safetensors", "optimizer.safetensors"] {
+        let bytes = Bytes::from(fs::read(checkpoint.join(file)).unwrap());
+        let entries = safetensors::parse(&bytes).unwrap();
+        assert!(!entries.is_empty());
+        assert!(entries.iter().all(|entry| entry.dtype == Dtype::F32));
+    }
+    let weights = tensors(&toy.path("run/model"));
+    let norm = &weights["model.norm.weight"];
+    let numbers = norm.chunks_exact(4).map(|bytes| {
+        let bytes: [u8; 4] = bytes.try_into().unwrap();
+        f32::from_le_bytes(bytes)
+    });
+    // They begin at 1, whose neighbours in bfloat16 are 1/256 and 1/128 away.
+    let moved = numbers.map(|x| (x - 1.0).abs());
+    assert!(moved.into_iter().all(|by| by > 1e-6 && by < 1e-4));
+}
+
+/// What the recipes of the paper's stages say begins on any device, as far as a weight is needed.
+#[test]
+fn the_papers_recipes_begin_on_the_cpu() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/train");
+    let mut begun = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.starts_with('v') {
+            continue;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let set = [
+            "run.device=cpu".to_owned(),
+            format!("output_dir={}", home.path().display()),
+            format!("model.from={}", home.path().display()),
+        ];
+        let recipe = Recipe::read(&path, &set).unwrap();
+        let error = run(&recipe, false, None).unwrap_err().to_string();
+        assert!(!error.contains("run.precision"), "{name}: {error}");
+        eprintln!("{name}: {error}");
+        begun += 1;
+    }
+    assert_eq!(begun, 15);
 }
 
 #[test]

@@ -105,8 +105,9 @@ fn drop_some(x: Tensor<3>, share: f64, draws: Draws) -> Tensor<3> {
             false => kept,
         })
         .collect();
-    let factors = Tensor::from_data(TensorData::new(factors, shape), &x.device());
-    x * factors
+    let factors: Tensor<3> = Tensor::from_data(TensorData::new(factors, shape), &x.device());
+    let dtype = x.dtype();
+    x * factors.cast(dtype)
 }
 
 /// W + alpha / r · B·A, summed in float64. Upstream: `merge_and_unload`, which

@@ -18,6 +18,7 @@ use super::layers::{Linear, RmsNorm};
 use super::source::{Init, Place, Source};
 use crate::ops::Mask;
 use crate::random::Draws;
+use crate::recipe::Precision;
 
 /// What HF's LLaMA begins every matrix with (`initializer_range`).
 const MATRIX: Init = Init::Normal(0.02);
@@ -34,6 +35,8 @@ pub struct Language {
     positions: Positions,
     #[module(skip)]
     pad: Option<u32>,
+    #[module(skip)]
+    precision: Precision,
 }
 
 #[derive(Module, Debug)]
@@ -75,7 +78,14 @@ impl Language {
             },
             positions: Positions::new(config),
             pad,
+            precision: Precision::F32,
         })
+    }
+
+    /// The same with other arithmetic; parameters stay float32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Language {
+        Language { precision, ..self }
     }
 
     /// Adds adapters to the linear layers of the blocks, and freezes everything of the model but
@@ -121,9 +131,18 @@ impl Language {
         self.embed_tokens.weight.val().device()
     }
 
-    /// The embeddings of ids that are below [`Language::vocabulary`], `[n, d]`. The row of the pad
-    /// id gets no gradient.
+    /// A float32 tensor in the type that this model computes in.
+    pub(crate) fn rounded<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        x.cast(self.precision.dtype())
+    }
+
+    /// The embeddings of ids that are below [`Language::vocabulary`], `[n, d]`, in the type that is
+    /// computed in. The row of the pad id gets no gradient.
     pub(crate) fn embed(&self, ids: &[u32]) -> Tensor<2> {
+        self.rounded(self.exact_embed(ids))
+    }
+
+    fn exact_embed(&self, ids: &[u32]) -> Tensor<2> {
         let weight = self.embed_tokens.weight.val();
         let device = weight.device();
         let pick = |weight: Tensor<2>, ids: Vec<i64>| {

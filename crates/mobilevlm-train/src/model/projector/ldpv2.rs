@@ -71,7 +71,10 @@ impl LdpV2 {
             x = to_rows(grid + convolved);
         }
         match &self.positions {
-            Some(positions) => x + positions.val().unsqueeze::<3>(),
+            Some(positions) => {
+                let positions = positions.val().cast(x.dtype());
+                x + positions.unsqueeze::<3>()
+            }
             None => x,
         }
     }
