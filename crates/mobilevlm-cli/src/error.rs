@@ -57,6 +57,9 @@ pub(crate) enum CliError {
     /// A mix of data sets cannot be made.
     #[error(transparent)]
     Mix(#[from] mobilevlm_data::MixError),
+    /// A benchmark cannot be asked or scored.
+    #[error(transparent)]
+    Benchmark(#[from] mobilevlm_eval::BenchmarkError),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] mobilevlm::Error),

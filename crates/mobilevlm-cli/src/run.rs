@@ -26,6 +26,7 @@ pub fn run() -> ExitCode {
         Command::Tokenize(args) => commands::tokenize::run(&args, terminal),
         Command::Data(args) => commands::data::run(&args, terminal),
         Command::Eval(args) => commands::eval::run(&args, terminal),
+        Command::Score(args) => commands::score::run(&args, terminal),
         #[cfg(feature = "train")]
         Command::Train(args) => commands::train::run(&args, terminal),
         Command::Bench(args) => commands::bench::run(&args, terminal),

@@ -5,6 +5,7 @@ mod convert;
 mod data;
 mod eval;
 mod groups;
+mod score;
 #[cfg(feature = "train")]
 mod train;
 mod verify;
@@ -26,6 +27,7 @@ pub(crate) use groups::{
     ArithmeticName, ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape,
 };
 use groups::{format, mix};
+pub(crate) use score::ScoreArgs;
 #[cfg(feature = "train")]
 pub(crate) use train::TrainArgs;
 pub(crate) use verify::{VerifyArgs, What};
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     Data(DataArgs),
     /// Say how often a model is right, on questions that it was not trained on.
     Eval(EvalArgs),
+    /// Score recorded answers to a benchmark, as its official scripts do.
+    Score(ScoreArgs),
     /// Train a model, or compare the training with upstream's.
     #[cfg(feature = "train")]
     Train(TrainArgs),

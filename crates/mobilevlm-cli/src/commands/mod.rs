@@ -14,6 +14,7 @@ pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod pull;
+pub(crate) mod score;
 pub(crate) mod tokenize;
 #[cfg(feature = "train")]
 pub(crate) mod train;

@@ -9,6 +9,7 @@ mod data_sets;
 mod eval;
 mod hub;
 mod other;
+mod score;
 #[cfg(feature = "train")]
 mod train;
 mod verify;

@@ -5,20 +5,22 @@ mod gqa;
 mod mmbench;
 mod mme;
 mod pope;
+mod question;
+mod scored;
 mod sqa;
 mod textvqa;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::align::Alignment;
 use crate::answers::{Answers, Id};
 use crate::error::BenchmarkError;
-use crate::figures::Figures;
 use crate::files::{demand, task_folder};
+
+pub use question::{Choices, Crop, PictureSource, Question};
+pub use scored::{Asked, Item, Partial, Score, Scored};
 
 /// All benchmarks, in the order of the paper's table.
 pub const BENCHMARKS: &[&dyn Benchmark] = &[
@@ -106,146 +108,6 @@ impl Source {
             is_needed: false,
         }
     }
-}
-
-/// A question of a benchmark.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// Its id. MME has each id twice.
-    pub id: Id,
-    /// The question as it is written to the answers file.
-    pub prompt: String,
-    /// What the user says, after the picture.
-    pub text: String,
-    /// The picture; `None` where the question is text alone.
-    pub picture: Option<PictureSource>,
-    /// What becomes of a picture that is no square.
-    pub crop: Crop,
-    /// Tokens of an answer at most.
-    pub max_new_tokens: usize,
-    /// MMBench's options, which its answers file repeats.
-    pub choices: Option<Choices>,
-}
-
-/// Where a question's picture is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum PictureSource {
-    /// A file, by its path below the benchmark's folder, with `/` between the parts.
-    File(String),
-    /// The file's bytes in base64.
-    Base64(Arc<str>),
-}
-
-impl PictureSource {
-    /// What the picture is called: the path, or `base64:` and the first 16 hexadecimal digits of the
-    /// SHA-256 of the base64 text.
-    pub fn name(&self) -> String {
-        match self {
-            PictureSource::File(path) => path.clone(),
-            PictureSource::Base64(text) => {
-                let hash = Sha256::digest(text.as_bytes());
-                let digits = hash.iter().take(8).map(|byte| format!("{byte:02x}"));
-                format!("base64:{}", digits.collect::<String>())
-            }
-        }
-    }
-}
-
-/// What becomes of a picture that is no square.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crop {
-    /// As the model's configuration says: padded to a square in the released ones.
-    Model,
-    /// The shortest side is resized to the tower's size, the middle is cut out.
-    Centre,
-}
-
-/// The options of a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choices {
-    /// Their texts, from A.
-    pub options: Vec<String>,
-}
-
-impl Choices {
-    /// Their letters.
-    pub fn letters(&self) -> Vec<String> {
-        ('A'..).take(self.options.len()).map(String::from).collect()
-    }
-}
-
-/// What a benchmark scores.
-pub struct Asked<'a> {
-    /// The benchmark's folder.
-    pub folder: &'a Path,
-    /// All its questions.
-    pub questions: &'a [Question],
-    /// The recorded answers.
-    pub answers: &'a Answers,
-    /// Which answer belongs to which question.
-    pub alignment: &'a Alignment,
-    /// Whether to score what is there instead of refusing what is incomplete.
-    pub partial: bool,
-}
-
-/// What a benchmark makes of answers.
-#[derive(Default)]
-pub struct Scored {
-    /// The official figures, under the names that `docs/evaluation.md` explains.
-    pub figures: Figures,
-    /// What was made of each answer.
-    pub items: Vec<Item>,
-    /// The items with all that the benchmark knows of them, in JSON.
-    pub listing: Vec<Value>,
-    /// What several items come to together, in JSON: MMBench's questions, of all their rotations.
-    pub questions: Vec<Value>,
-    /// What the official script does with this file that one would not expect.
-    pub notes: Vec<String>,
-}
-
-/// What was made of one answer.
-#[derive(Clone, Debug)]
-pub struct Item {
-    /// The answer's line, from 1; `None` where there is none.
-    pub line: Option<usize>,
-    /// The question's index, from 0; `None` for answers that count without being to one.
-    pub question: Option<usize>,
-    /// The answer as it is compared.
-    pub said: String,
-    /// What it is compared with.
-    pub gold: String,
-    /// From 0 to 1.
-    pub score: f64,
-    /// Whether it counts in the figure of the paper's table.
-    pub counts: bool,
-    /// What it is summed with: POPE's split, MME's task, MMBench's question; empty elsewhere.
-    pub group: String,
-}
-
-/// A benchmark's score.
-#[derive(Clone, Debug)]
-pub struct Score {
-    /// All figures.
-    pub figures: Figures,
-    /// The one that stands in the paper's table; `None` if it is undefined.
-    pub paper_table_figure: Option<f64>,
-    /// What was made of each answer.
-    pub items: Vec<Item>,
-    /// The items with all that the benchmark knows of them, in JSON.
-    pub listing: Value,
-    /// What is wrong with the answers file, and what the official script makes of that.
-    pub notes: Vec<String>,
-    /// Present if the figures are those of a part of the benchmark.
-    pub partial: Option<Partial>,
-}
-
-/// How much of a benchmark was scored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Partial {
-    /// Questions with an answer.
-    pub answered: usize,
-    /// All questions.
-    pub questions: usize,
 }
 
 /// The benchmark of this name.

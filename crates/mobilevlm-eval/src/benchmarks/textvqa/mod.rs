@@ -2,16 +2,20 @@
 //!
 //! Official: LLaVA's `eval_textvqa.py` and `m4c_evaluator.py`.
 
+mod agreement;
 mod normalise;
+mod prompt;
 mod tables;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use self::agreement::{most_frequent, soft_accuracy};
 use self::normalise::normalise;
+use self::prompt::question_in;
 use super::{Asked, BENCHMARK_DATA, Benchmark, Item, Question, Scored, Source, loader_questions};
 use crate::answers::Id;
 use crate::error::BenchmarkError;
@@ -132,98 +136,5 @@ impl Benchmark for TextVqa {
         );
         scored.figures.push("samples", scored.items.len());
         Ok(scored)
-    }
-}
-
-/// The question in a prompt; `None` where the official script stops.
-fn question_in(prompt: &str) -> Option<&str> {
-    let lines: Vec<&str> = prompt.split('\n').collect();
-    if prompt.starts_with("OCR tokens: ") {
-        let (_, rest) = prompt.split_once("Question: ")?;
-        rest.split_once(" Short answer:")
-            .map(|(question, _)| question)
-    } else if prompt.contains("Reference OCR token: ") && lines.len() == 3 {
-        let first = usize::from(prompt.starts_with("Reference OCR token:"));
-        Some(lines[first])
-    } else {
-        (lines.len() == 2).then(|| lines[0])
-    }
-}
-
-/// How far ten human answers agree with one that is normalised: the mean over each nine of them of
-/// min(1, equal ones / 3).
-fn soft_accuracy(answers: &[String], said: &str) -> f64 {
-    let equal: Vec<bool> = answers
-        .iter()
-        .map(|answer| normalise(answer) == said)
-        .collect();
-    let all = equal.iter().filter(|equal| **equal).count();
-    let without = |own: &bool| {
-        let others = all - usize::from(*own);
-        (others as f64 / 3.0).min(1.0)
-    };
-    equal.iter().map(without).sum::<f64>() / equal.len() as f64
-}
-
-/// The answer that most people gave, the first of several.
-fn most_frequent(answers: &[String]) -> String {
-    let normalised: Vec<String> = answers.iter().map(|answer| normalise(answer)).collect();
-    let mut seen = HashSet::new();
-    let mut best = ("", 0);
-    for answer in normalised
-        .iter()
-        .filter(|answer| seen.insert(answer.as_str()))
-    {
-        let count = normalised.iter().filter(|other| *other == answer).count();
-        if count > best.1 {
-            best = (answer, count);
-        }
-    }
-    best.0.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::golden_json;
-
-    #[test]
-    fn soft_accuracy_is_upstreams() {
-        let cases = golden_json("textvqa/normaliser.json")["soft_accuracy"].take();
-        let cases = cases.as_array().unwrap();
-        assert_eq!(cases.len(), 60);
-        for case in cases {
-            let answers: Vec<String> = serde_json::from_value(case["answers"].clone()).unwrap();
-            let said = normalise(case["said"].as_str().unwrap());
-            let score = soft_accuracy(&answers, &said);
-            assert!(
-                (score - case["score"].as_f64().unwrap()).abs() < 1e-9,
-                "{case}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_question_is_found_in_all_three_kinds_of_prompt() {
-        for (prompt, question) in [
-            (
-                "What?\nReference OCR token: A, B\nAnswer shortly.",
-                Some("What?"),
-            ),
-            (
-                "Reference OCR token: A\nWhat?\nAnswer shortly.",
-                Some("What?"),
-            ),
-            ("What?\nAnswer shortly.", Some("What?")),
-            (
-                "OCR tokens: A\nB. Question: What\nis it? Short answer: x",
-                Some("What\nis it?"),
-            ),
-            ("OCR tokens: A\nWhat?", None),
-            ("What?", None),
-            ("What?\nReference OCR token: A\nB\nAnswer shortly.", None),
-        ] {
-            assert_eq!(question_in(prompt), question, "{prompt:?}");
-        }
     }
 }

@@ -3,17 +3,19 @@
 //! Official: LLaVA's `convert_gqa_for_eval.py`, then `eval.py` of the GQA site without choices and
 //! scene graphs, which do not exist for this split.
 
+mod figures;
+mod gold;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use mobilevlm_data::python;
-use serde::Deserialize;
 use serde_json::json;
 
+use self::figures::figures;
+use self::gold::Gold;
 use super::{Asked, BENCHMARK_DATA, Benchmark, Item, Question, Scored, Source, loader_questions};
 use crate::answers::Id;
 use crate::error::BenchmarkError;
-use crate::figures::{Figures, percent, ratio};
 use crate::files::json;
 
 const QUESTIONS: &str = "llava_gqa_testdev_balanced.jsonl";
@@ -21,35 +23,6 @@ const GOLD: &str = "testdev_balanced_questions.json";
 
 /// The benchmark.
 pub(super) struct Gqa;
-
-/// What is known of a question.
-#[derive(Deserialize)]
-struct Gold {
-    question: String,
-    answer: String,
-    #[serde(rename = "isBalanced")]
-    balanced: bool,
-    types: Types,
-    groups: Groups,
-    semantic: Vec<Step>,
-}
-
-#[derive(Deserialize)]
-struct Types {
-    structural: Option<String>,
-    semantic: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Groups {
-    global: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Step {
-    operation: String,
-    argument: Option<String>,
-}
 
 impl Benchmark for Gqa {
     fn name(&self) -> &'static str {
@@ -102,12 +75,7 @@ impl Benchmark for Gqa {
             }
         }
 
-        let place: HashMap<&Id, usize> = asked
-            .questions
-            .iter()
-            .map(|question| &question.id)
-            .zip(0..)
-            .collect();
+        let places = asked.places();
         let mut in_order: Vec<_> = said.iter().collect();
         in_order.sort_unstable_by_key(|(_, answer)| answer.0);
         let mut scored = Scored::default();
@@ -125,7 +93,7 @@ impl Benchmark for Gqa {
             }));
             scored.items.push(Item {
                 line: Some(answer.line),
-                question: place.get(&answer.id).copied(),
+                question: places.get(&answer.id).copied(),
                 said: said.clone(),
                 gold: gold.answer.clone(),
                 score,
@@ -156,93 +124,6 @@ fn no_answer(asked: &Asked<'_>, id: &str) -> BenchmarkError {
         Some(place) => BenchmarkError::line(&asked.folder.join(QUESTIONS), place + 1, wrong),
         None => BenchmarkError::content(&asked.folder.join(GOLD), wrong),
     }
-}
-
-/// `counted`: each balanced question with what was said.
-fn figures(counted: &[(&Gold, &str)]) -> Figures {
-    let accuracy = |of: &dyn Fn(&Gold) -> bool| {
-        let of = counted.iter().filter(|(gold, _)| of(gold));
-        percent(of.map(|(gold, said)| f64::from(gold.answer == *said)))
-    };
-    let open = |gold: &Gold| gold.types.structural.as_deref() == Some("query");
-    let mut figures = Figures::default();
-    figures.push("accuracy", accuracy(&|_| true));
-    figures.push("binary", accuracy(&|gold| !open(gold)));
-    figures.push("open", accuracy(&open));
-    figures.push("distribution", distribution(counted));
-    figures.push("questions", counted.len());
-    figures.push(
-        "structural",
-        by(counted, |gold| gold.types.structural.clone()),
-    );
-    figures.push("semantic", by(counted, |gold| gold.types.semantic.clone()));
-    figures.push("steps", by(counted, |gold| Some(steps(gold))));
-    figures.push(
-        "words",
-        by(counted, |gold| Some(python::split(&gold.question).count())),
-    );
-    figures
-}
-
-/// Accuracy by some property of the questions; those without it are left out.
-fn by<K: Ord + ToString>(
-    counted: &[(&Gold, &str)],
-    property: impl Fn(&Gold) -> Option<K>,
-) -> Figures {
-    let mut groups: BTreeMap<K, Vec<f64>> = BTreeMap::new();
-    for (gold, said) in counted {
-        if let Some(key) = property(gold) {
-            groups
-                .entry(key)
-                .or_default()
-                .push(f64::from(gold.answer == *said));
-        }
-    }
-    groups
-        .into_iter()
-        .map(|(key, right)| (key.to_string(), percent(right)))
-        .collect()
-}
-
-/// The steps of reasoning: those of the question's program that are not part of its wording.
-fn steps(gold: &Gold) -> usize {
-    let is_counted = |step: &&Step| {
-        let argument = step.argument.as_deref().unwrap_or("None");
-        let text = format!("{}: {argument}", step.operation);
-        !["exist", "query: name", "choose name"]
-            .iter()
-            .any(|part| text.contains(part))
-    };
-    gold.semantic.iter().filter(is_counted).count()
-}
-
-/// How far the answers' frequencies are from the right ones', lower being better: chi-square over the
-/// right answers of each global group, weighted by the group's size, divided by 100.
-fn distribution(counted: &[(&Gold, &str)]) -> Option<f64> {
-    let mut groups: BTreeMap<&str, Vec<&(&Gold, &str)>> = BTreeMap::new();
-    for one in counted {
-        if let Some(group) = &one.0.groups.global {
-            groups.entry(group).or_default().push(one);
-        }
-    }
-    let mut sum = 0.0;
-    let mut all = 0.0;
-    for group in groups.values() {
-        let mut expected: BTreeMap<&str, f64> = BTreeMap::new();
-        let mut observed: HashMap<&str, f64> = HashMap::new();
-        for (gold, said) in group {
-            *expected.entry(&gold.answer).or_default() += 1.0;
-            *observed.entry(said).or_default() += 1.0;
-        }
-        let off = |(answer, expected): (&&str, &f64)| {
-            let observed = observed.get(answer).copied().unwrap_or_default();
-            (observed - expected).powi(2) / expected
-        };
-        let size = group.len() as f64;
-        sum += size * expected.iter().map(off).sum::<f64>();
-        all += size;
-    }
-    ratio(sum, all).map(|mean| mean / 100.0)
 }
 
 #[cfg(test)]
