@@ -73,11 +73,8 @@ fn print(task: &dyn Benchmark, report: &Report<'_>, score: &Score) -> Result<(),
     let mut out = io::stdout().lock();
     let mark = match score.partial {
         Some(partial) => {
-            let Partial {
-                answered,
-                questions,
-            } = partial;
-            writeln!(out, "partial: {answered} of {questions} questions\n")?;
+            let Partial { scored, questions } = partial;
+            writeln!(out, "partial: {scored} of {questions} questions\n")?;
             "  partial"
         }
         None => "",

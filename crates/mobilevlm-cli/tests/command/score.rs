@@ -123,7 +123,7 @@ fn a_part_is_marked_at_every_figure() {
             .expect(0)
             .json();
         let questions = some.len() + 4;
-        let part = json!({"answered": some.len(), "questions": questions});
+        let part = json!({"scored": some.len(), "questions": questions});
         assert_eq!(json["partial"], part, "{task}");
         assert!(json["paper_table_figure"].is_f64(), "{task}");
 

@@ -10,14 +10,16 @@ mod scored;
 mod sqa;
 mod textvqa;
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::align::Alignment;
 use crate::answers::{Answers, Id};
 use crate::error::BenchmarkError;
-use crate::files::{demand, task_folder};
+use crate::files::{demand, json_lines, task_folder};
 
 pub use question::{Choices, Crop, PictureSource, Question};
 pub use scored::{Asked, Item, Partial, Score, Scored};
@@ -170,6 +172,12 @@ pub fn score(
         alignment: &alignment,
         partial,
     })?;
+    let of_items: HashSet<usize> = scored
+        .items
+        .iter()
+        .filter_map(|item| item.question)
+        .collect();
+    let scored_questions = of_items.len();
     let (path, factor) = benchmark.paper_table_figure();
     let mut notes = alignment.notes(&questions, answers);
     notes.extend(scored.notes);
@@ -182,32 +190,57 @@ pub fn score(
             false => json!({"rows": scored.listing, "questions": scored.questions}),
         },
         notes,
-        partial: (partial && !alignment.missing.is_empty()).then(|| Partial {
-            answered: questions.len() - alignment.missing.len(),
+        partial: (partial && scored_questions < questions.len()).then_some(Partial {
+            scored: scored_questions,
             questions: questions.len(),
         }),
     })
 }
 
 /// A line of the question files that LLaVA's `model_vqa_loader.py` reads.
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct LoaderLine {
     question_id: Id,
     image: String,
     text: String,
 }
 
+/// How often an id may stand in a file of questions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    /// Once.
+    Unique,
+    /// As often as it likes: it is the picture's.
+    Repeated,
+}
+
 /// The questions of a file that `model_vqa_loader.py` reads, with pictures below `pictures`.
-fn loader_questions(path: &Path, pictures: &str) -> Result<Vec<Question>, BenchmarkError> {
-    let lines = crate::files::json_lines::<LoaderLine>(path)?;
-    let question = |(_, line): (usize, LoaderLine)| Question {
-        id: line.question_id,
-        prompt: line.text.clone(),
-        text: line.text,
-        picture: Some(PictureSource::File(format!("{pictures}/{}", line.image))),
-        crop: Crop::Model,
-        max_new_tokens: 128,
-        choices: None,
-    };
-    Ok(lines.into_iter().map(question).collect())
+fn loader_questions(
+    path: &Path,
+    pictures: &str,
+    ids: Ids,
+) -> Result<Vec<Question>, BenchmarkError> {
+    let mut seen = HashMap::new();
+    let mut questions = Vec::new();
+    for (at, line) in json_lines::<LoaderLine>(path)? {
+        if ids == Ids::Unique
+            && let Some(first) = seen.insert(line.question_id.clone(), at)
+        {
+            let wrong = format!(
+                "question {} stands in line {first} already",
+                line.question_id
+            );
+            return Err(BenchmarkError::line(path, at, wrong));
+        }
+        questions.push(Question {
+            id: line.question_id,
+            prompt: line.text.clone(),
+            text: line.text,
+            picture: Some(PictureSource::File(format!("{pictures}/{}", line.image))),
+            crop: Crop::Model,
+            max_new_tokens: 128,
+            choices: None,
+        });
+    }
+    Ok(questions)
 }

@@ -93,8 +93,8 @@ pub struct Score {
 /// How much of a benchmark was scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Partial {
-    /// Questions with an answer.
-    pub answered: usize,
+    /// Questions that were scored.
+    pub scored: usize,
     /// All questions.
     pub questions: usize,
 }

@@ -13,7 +13,9 @@ use serde_json::json;
 
 use self::figures::figures;
 use self::gold::Gold;
-use super::{Asked, BENCHMARK_DATA, Benchmark, Item, Question, Scored, Source, loader_questions};
+use super::{
+    Asked, BENCHMARK_DATA, Benchmark, Ids, Item, Question, Scored, Source, loader_questions,
+};
 use crate::answers::Id;
 use crate::error::BenchmarkError;
 use crate::files::json;
@@ -48,7 +50,7 @@ impl Benchmark for Gqa {
     }
 
     fn questions(&self, folder: &Path) -> Result<Vec<Question>, BenchmarkError> {
-        loader_questions(&folder.join(QUESTIONS), "images")
+        loader_questions(&folder.join(QUESTIONS), "images", Ids::Unique)
     }
 
     fn score(&self, asked: &Asked<'_>) -> Result<Scored, BenchmarkError> {
@@ -75,6 +77,10 @@ impl Benchmark for Gqa {
             }
         }
 
+        if counted.is_empty() {
+            let wrong = "no balanced question with an answer";
+            return Err(BenchmarkError::content(&path, wrong));
+        }
         let places = asked.places();
         let mut in_order: Vec<_> = said.iter().collect();
         in_order.sort_unstable_by_key(|(_, answer)| answer.0);

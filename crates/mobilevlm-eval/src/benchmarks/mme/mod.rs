@@ -8,7 +8,7 @@ mod gold;
 mod heard;
 mod pairs;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::json;
@@ -17,7 +17,7 @@ use self::figures::figures;
 use self::gold::{find, place, read_gold};
 use self::heard::{Heard, item, says};
 use self::pairs::pairs;
-use super::{Asked, BENCHMARK_DATA, Benchmark, Question, Scored, Source, loader_questions};
+use super::{Asked, BENCHMARK_DATA, Benchmark, Ids, Question, Scored, Source, loader_questions};
 use crate::answers::Id;
 use crate::error::BenchmarkError;
 use crate::figures::Figures;
@@ -70,7 +70,7 @@ impl Benchmark for Mme {
     }
 
     fn questions(&self, folder: &Path) -> Result<Vec<Question>, BenchmarkError> {
-        loader_questions(&folder.join(QUESTIONS), PICTURES.path)
+        loader_questions(&folder.join(QUESTIONS), PICTURES.path, Ids::Repeated)
     }
 
     fn score(&self, asked: &Asked<'_>) -> Result<Scored, BenchmarkError> {
@@ -122,9 +122,11 @@ impl Benchmark for Mme {
             by_task.entry(task.to_owned()).or_default().push(heard);
         }
         let mut tasks = Figures::default();
+        let mut kept = HashSet::new();
         for task in PERCEPTION.into_iter().chain(COGNITION) {
             let heard = by_task.remove(task).unwrap_or_default();
             let pairs = pairs(asked, task, &heard, &mut scored.notes)?;
+            kept.extend(pairs.iter().flatten().map(|heard| heard.answer.line));
             if !pairs.is_empty() {
                 tasks.push(task, figures(&pairs));
             }
@@ -138,6 +140,15 @@ impl Benchmark for Mme {
             scored.figures.push(name, sum);
         }
         scored.figures.push("tasks", tasks);
+        if asked.partial {
+            let is_kept = |line: usize| kept.contains(&line);
+            scored.items.retain(|item| item.line.is_some_and(is_kept));
+            scored.listing.retain(|item| {
+                item["line"]
+                    .as_u64()
+                    .is_some_and(|line| is_kept(line as usize))
+            });
+        }
         Ok(scored)
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use self::labels::read_labels;
 use self::split::{SHARES, score_split};
-use super::{Asked, BENCHMARK_DATA, Benchmark, Question, Scored, Source, loader_questions};
+use super::{Asked, BENCHMARK_DATA, Benchmark, Ids, Question, Scored, Source, loader_questions};
 use crate::answers::Id;
 use crate::error::BenchmarkError;
 use crate::figures::{Figures, mean};
@@ -65,7 +65,7 @@ impl Benchmark for Pope {
     }
 
     fn questions(&self, folder: &Path) -> Result<Vec<Question>, BenchmarkError> {
-        loader_questions(&folder.join(QUESTIONS), "val2014")
+        loader_questions(&folder.join(QUESTIONS), "val2014", Ids::Unique)
     }
 
     fn score(&self, asked: &Asked<'_>) -> Result<Scored, BenchmarkError> {

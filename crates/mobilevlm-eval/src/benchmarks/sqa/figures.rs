@@ -27,15 +27,16 @@ pub(super) fn figures(counted: &[(&Problem, bool, f64)]) -> Figures {
             .and_then(|n| n.parse().ok());
         number.is_some_and(|number: u32| (from..=to).contains(&number))
     };
+    let has_text = |problem: &Problem| problem.hint.as_ref().is_some_and(|hint| !hint.is_empty());
     let mut parts = Figures::default();
     parts.push("natural", part(&|one| one.subject == "natural science"));
     parts.push("social", part(&|one| one.subject == "social science"));
     parts.push("language", part(&|one| one.subject == "language science"));
-    parts.push("has_text", part(&|one| !one.hint.is_empty()));
+    parts.push("has_text", part(&has_text));
     parts.push("has_image", part(&|one| one.image.is_some()));
     parts.push(
         "no_context",
-        part(&|one| one.hint.is_empty() && one.image.is_none()),
+        part(&|one| !has_text(one) && one.image.is_none()),
     );
     parts.push("grade_1_6", part(&|one| grade(one, 1, 6)));
     parts.push("grade_7_12", part(&|one| grade(one, 7, 12)));

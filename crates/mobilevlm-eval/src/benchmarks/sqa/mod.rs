@@ -7,6 +7,7 @@ mod figures;
 mod letter;
 mod problems;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use mobilevlm_data::python;
@@ -66,11 +67,16 @@ impl Benchmark for Sqa {
         let path = folder.join(QUESTIONS);
         let entries: Vec<Entry> = json(&path)?;
         let mut questions = Vec::with_capacity(entries.len());
+        let mut seen = HashMap::new();
         for (entry, number) in entries.into_iter().zip(1..) {
             let Some(turn) = entry.conversations.first() else {
                 let wrong = format!("entry {number}, {:?}, has no conversation", entry.id);
                 return Err(BenchmarkError::content(&path, wrong));
             };
+            if let Some(first) = seen.insert(entry.id.clone(), number) {
+                let wrong = format!("entry {number}, {:?}, is entry {first} too", entry.id);
+                return Err(BenchmarkError::content(&path, wrong));
+            }
             let asked = turn.value.replace("<image>", "");
             let text = format!("{}\n{LETTER}", python::strip(&asked));
             questions.push(Question {

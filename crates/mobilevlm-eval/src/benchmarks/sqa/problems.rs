@@ -23,7 +23,7 @@ struct Splits {
 pub(super) struct Problem {
     pub(super) choices: Vec<String>,
     pub(super) answer: usize,
-    pub(super) hint: String,
+    pub(super) hint: Option<String>,
     pub(super) image: Option<String>,
     pub(super) grade: String,
     pub(super) subject: String,

@@ -16,7 +16,9 @@ use serde_json::json;
 use self::agreement::{most_frequent, soft_accuracy};
 use self::normalise::normalise;
 use self::prompt::question_in;
-use super::{Asked, BENCHMARK_DATA, Benchmark, Item, Question, Scored, Source, loader_questions};
+use super::{
+    Asked, BENCHMARK_DATA, Benchmark, Ids, Item, Question, Scored, Source, loader_questions,
+};
 use crate::answers::Id;
 use crate::error::BenchmarkError;
 use crate::figures::percent;
@@ -63,7 +65,7 @@ impl Benchmark for TextVqa {
     }
 
     fn questions(&self, folder: &Path) -> Result<Vec<Question>, BenchmarkError> {
-        loader_questions(&folder.join(QUESTIONS), "train_images")
+        loader_questions(&folder.join(QUESTIONS), "train_images", Ids::Repeated)
     }
 
     fn score(&self, asked: &Asked<'_>) -> Result<Scored, BenchmarkError> {
