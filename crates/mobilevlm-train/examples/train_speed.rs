@@ -12,8 +12,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use mobilevlm_checkpoint::{Config, ConfigFiles};
 use mobilevlm_data::{IGNORE, Place, Splice, SplicedRow};
 use mobilevlm_train::{
-    Accumulated, Accumulation, AdamW, AdamWConfig, GroupOptions, Loss, MobileVlm, RandomSource,
-    Replicas, StepOptions, VisionTower, parameter_groups, parameters,
+    Accumulated, Accumulation, AdamW, AdamWConfig, GroupOptions, Loss, MobileVlm, ModelError,
+    PartGradients, RandomSource, Replicas, StepOptions, VisionTower, parameter_groups, parameters,
 };
 
 const BATCH: usize = 32;
@@ -162,7 +162,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = shape.config()?;
     let (plain, tracked) = (Device::flex(), Device::flex().autodiff());
     let source = RandomSource::new(1);
-    let pools = Replicas::new(replicas)?;
+    let pools = Replicas::new(replicas, rayon::current_num_threads())?;
     let parts = replicas.max(1);
     let rows = BATCH / parts;
 
@@ -225,8 +225,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 if replicas == 0 {
                     sum.add(&now, prefix, loss(&now, inputs[0].clone())?);
                 } else {
-                    for part in pools.gradients(&now, prefix, &tracked, inputs.clone(), loss)? {
-                        sum.add_gradients(part.gradients, part.loss, part.supervised);
+                    let part = |model: &_, input| {
+                        Ok(PartGradients::of(model, prefix, loss(model, input)?))
+                    };
+                    for part in pools.gradients(&now, &tracked, inputs.clone(), part)? {
+                        sum.add_gradients(part);
                     }
                 }
                 let (next, outcome) = sum.finish(now, prefix, &mut optimizer, &[1e-3, 1e-3])?;
@@ -244,7 +247,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let inputs = (0..parts)
                 .map(|part| shape.pixels(part * rows, rows, &tracked))
                 .collect::<Vec<_>>();
-            let loss = |tower: &VisionTower, pixels: Tensor<4>| {
+            let loss = |tower: &VisionTower, pixels: Tensor<4>| -> Result<Loss, ModelError> {
                 let features = tower.forward(pixels);
                 let supervised = features.dims().iter().product();
                 Ok(Loss {
@@ -258,8 +261,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 if replicas == 0 {
                     sum.add(&now, prefix, loss(&now, inputs[0].clone())?);
                 } else {
-                    for part in pools.gradients(&now, prefix, &tracked, inputs.clone(), loss)? {
-                        sum.add_gradients(part.gradients, part.loss, part.supervised);
+                    let part = |model: &_, input| {
+                        Ok(PartGradients::of(model, prefix, loss(model, input)?))
+                    };
+                    for part in pools.gradients(&now, &tracked, inputs.clone(), part)? {
+                        sum.add_gradients(part);
                     }
                 }
                 let (next, outcome) = sum.finish(now, prefix, &mut optimizer, &[1e-3, 1e-3])?;

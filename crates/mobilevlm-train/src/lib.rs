@@ -27,9 +27,9 @@ pub use model::{
 };
 pub use optimizer::{AdamW, AdamWConfig, GroupOptions, ParameterGroup, decays, parameter_groups};
 pub use random::Draws;
-pub use replicas::{PartGradients, Replicas};
+pub use replicas::Replicas;
 pub use schedule::CosineSchedule;
-pub use step::{Accumulated, Accumulation, NonFinite, StepOptions, StepOutcome};
+pub use step::{Accumulated, Accumulation, NonFinite, PartGradients, StepOptions, StepOutcome};
 pub use texts::{TextsError, TextsRead, for_each_text};
 pub use trainer::{Evaluate, Outcome, TrainError, TrainEvent, TrainOptions, train};
 pub use weights::{Export, ExportDtype, Start, StartParts, export_language, export_tower};

@@ -5,73 +5,56 @@ use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::error::ModelError;
-use crate::model::{Loss, NamedGradients};
+use crate::step::PartGradients;
 
-/// Threads that each compute the gradients of a part of a batch.
+/// Copies of a model that each compute the gradients of a part of a batch, on threads of their own.
 ///
 /// What burn does on one thread whatever their number (additions, copies, the bookkeeping of a
 /// graph), several replicas do at once.
 #[derive(Debug)]
 pub struct Replicas {
-    /// Of one thread each: what a replica hands to rayon stays with it. None for one replica, which
-    /// has all threads to itself.
+    /// What a replica hands to rayon stays in its pool. There is one at least.
     pools: Vec<ThreadPool>,
 }
 
-/// The gradients of one part of a batch: what [`Accumulated::add_gradients`] takes.
-///
-/// [`Accumulated::add_gradients`]: crate::Accumulated::add_gradients
-#[derive(Debug)]
-pub struct PartGradients {
-    /// Gradients of the mean loss over the supervised ids; zeros where nothing is supervised.
-    pub gradients: NamedGradients,
-    /// That mean; NaN where nothing is supervised.
-    pub loss: f64,
-    /// Supervised ids.
-    pub supervised: usize,
-}
-
 impl Replicas {
-    /// Makes a thread for each of `count` replicas. One replica, and none is one, is the model
-    /// itself, on the calling thread and on as many others as rayon has.
+    /// Makes `count` replicas, and none is one, that share `threads` threads; each has one at least.
     ///
     /// # Errors
     /// The system has no further thread.
-    pub fn new(count: usize) -> Result<Replicas, ThreadPoolBuildError> {
-        let pool = |_| ThreadPoolBuilder::new().num_threads(1).build();
+    pub fn new(count: usize, threads: usize) -> Result<Replicas, ThreadPoolBuildError> {
+        let count = count.max(1);
+        let pool = |_| pool(threads / count);
         Ok(Replicas {
-            pools: (0..count)
-                .filter(|_| count > 1)
-                .map(pool)
-                .collect::<Result<_, _>>()?,
+            pools: (0..count).map(pool).collect::<Result<_, _>>()?,
         })
     }
 
     /// Number of replicas.
     pub fn count(&self) -> usize {
-        self.pools.len().max(1)
+        self.pools.len()
     }
 
-    /// Computes the loss of every part of a batch and its gradients, part i on replica i modulo
-    /// their number. The results stand in the order of the parts: added up in that order they have
-    /// the same bits on any number of replicas.
+    /// The threads of the first replica.
+    pub(crate) fn first(&self) -> &ThreadPool {
+        &self.pools[0]
+    }
+
+    /// Computes the gradients of every part of a batch, part i on replica i modulo their number. The
+    /// results stand in the order of the parts: added up in that order they have the same bits on
+    /// any number of replicas.
     ///
     /// `module` is on `device`, which has autodiff.
     ///
     /// # Errors
-    /// That of the first part whose loss has one.
+    /// That of the first part that has one.
     pub fn gradients<M: Module, I: Send>(
         &self,
         module: &M,
-        prefix: &str,
         device: &Device,
         parts: Vec<I>,
-        loss: impl Fn(&M, I) -> Result<Loss, ModelError> + Sync,
+        gradients: impl Fn(&M, I) -> Result<PartGradients, ModelError> + Sync,
     ) -> Result<Vec<PartGradients>, ModelError> {
-        if self.pools.is_empty() {
-            let part = |part| of_part(module, prefix, part, &loss);
-            return parts.into_iter().map(part).collect();
-        }
         let mut shares: Vec<Vec<(usize, I)>> = self.pools.iter().map(|_| Vec::new()).collect();
         for (index, part) in parts.into_iter().enumerate() {
             shares[index % self.pools.len()].push((index, part));
@@ -86,11 +69,10 @@ impl Replicas {
                     // Forked, or all replicas would be one graph, whose backward passes wait for
                     // each other.
                     let replica = module.clone().fork(device);
-                    let loss = &loss;
+                    let gradients = &gradients;
                     scope.spawn(move || {
                         pool.install(move || {
-                            let part =
-                                |(index, part)| (index, of_part(&replica, prefix, part, loss));
+                            let part = |(index, part)| (index, gradients(&replica, part));
                             share.into_iter().map(part).collect::<Vec<_>>()
                         })
                     })
@@ -109,32 +91,16 @@ impl Replicas {
     }
 }
 
-fn of_part<M: Module, I>(
-    module: &M,
-    prefix: &str,
-    part: I,
-    loss: impl Fn(&M, I) -> Result<Loss, ModelError>,
-) -> Result<PartGradients, ModelError> {
-    let Loss { sum, supervised } = loss(module, part)?;
-    let mean = sum.map(|sum| sum / supervised as f64);
-    let loss = match &mean {
-        Some(mean) => f64::from(mean.clone().into_scalar::<f32>()),
-        None => f64::NAN,
-    };
-    // A loss that no trained parameter is in, has no graph.
-    let gradients = mean
-        .filter(|mean| mean.is_tracked())
-        .map(|mean| mean.backward());
-    Ok(PartGradients {
-        gradients: NamedGradients::collect(module, prefix, gradients),
-        loss,
-        supervised,
-    })
+/// A pool of threads, of one at least.
+pub(crate) fn pool(threads: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
+    // rayon takes 0 for as many as there are cores.
+    ThreadPoolBuilder::new().num_threads(threads.max(1)).build()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Loss;
     use crate::step::{Accumulated, Accumulation, StepOptions};
     use burn::module::Param;
     use burn::tensor::{Int, Tensor};
@@ -146,8 +112,11 @@ mod tests {
 
     const CLASSES: usize = 5;
 
-    /// Rows of one batch, and the loss of a range of them.
-    fn loss(module: &Classifier, rows: std::ops::Range<usize>) -> Result<Loss, ModelError> {
+    /// The gradients of a range of the rows of a batch.
+    fn part(
+        module: &Classifier,
+        rows: std::ops::Range<usize>,
+    ) -> Result<PartGradients, ModelError> {
         let device = module.weight.val().device();
         let x = rows
             .clone()
@@ -160,10 +129,11 @@ mod tests {
         let targets = Tensor::<1, Int>::from_data(targets.as_slice(), &device);
         let logits = crate::ops::linear(x.reshape([rows.len(), 3]), module.weight.val(), None);
         let sum = (!rows.is_empty()).then(|| crate::ops::cross_entropy(logits, targets));
-        Ok(Loss {
+        let loss = Loss {
             sum,
             supervised: rows.len(),
-        })
+        };
+        Ok(PartGradients::of(module, "", loss))
     }
 
     fn run(count: usize, parts: Vec<std::ops::Range<usize>>) -> (Vec<f32>, f64, usize) {
@@ -175,10 +145,8 @@ mod tests {
         let module = Classifier {
             weight: Param::from_tensor(weight),
         };
-        let replicas = Replicas::new(count).unwrap();
-        let parts = replicas
-            .gradients(&module, "", &device, parts, loss)
-            .unwrap();
+        let replicas = Replicas::new(count, 2).unwrap();
+        let parts = replicas.gradients(&module, &device, parts, part).unwrap();
         let mut batch = Accumulated::new(StepOptions {
             accumulation: Accumulation::Tokens,
             ..StepOptions::default()
@@ -190,7 +158,7 @@ mod tests {
             .map(|part| part.loss * part.supervised as f64);
         let loss = sum.sum::<f64>() / supervised as f64;
         for part in parts {
-            batch.add_gradients(part.gradients, part.loss, part.supervised);
+            batch.add_gradients(part);
         }
         (
             batch.gradients().values("weight").unwrap(),
@@ -226,5 +194,27 @@ mod tests {
         let (gradient, loss, supervised) = run(2, vec![0..0, 0..0]);
         assert!(loss.is_nan() && supervised == 0);
         assert_eq!(gradient, vec![0.0; CLASSES * 3]);
+    }
+
+    #[test]
+    fn replicas_share_the_threads_and_each_has_one() {
+        for (count, threads, each) in [(1, 1, 1), (1, 3, 3), (2, 5, 2), (4, 2, 1), (0, 2, 2)] {
+            let replicas = Replicas::new(count, threads).unwrap();
+            let device = Device::flex().autodiff();
+            let weight = Tensor::<1>::ones([CLASSES * 3], &device).reshape([CLASSES, 3]);
+            let module = Classifier {
+                weight: Param::from_tensor(weight),
+            };
+            let seen = std::sync::Mutex::new(Vec::new());
+            let counted = |module: &Classifier, rows| {
+                seen.lock().unwrap().push(rayon::current_num_threads());
+                part(module, rows)
+            };
+            let parts = vec![0..2, 2..3, 3..5, 5..9];
+            replicas
+                .gradients(&module, &device, parts, counted)
+                .unwrap();
+            assert_eq!(seen.into_inner().unwrap(), [each; 4]);
+        }
     }
 }

@@ -64,6 +64,38 @@ pub struct StepOutcome {
     pub taken: bool,
 }
 
+/// The gradients of a micro-batch, or of a replica's part of one.
+#[derive(Debug)]
+pub struct PartGradients {
+    /// Gradients of the mean loss over the supervised ids; zeros where nothing is supervised.
+    pub gradients: NamedGradients,
+    /// That mean; NaN where nothing is supervised.
+    pub loss: f64,
+    /// Supervised ids.
+    pub supervised: usize,
+}
+
+impl PartGradients {
+    /// Runs the backward pass of a loss.
+    pub fn of<M: Module>(module: &M, prefix: &str, loss: Loss) -> PartGradients {
+        let Loss { sum, supervised } = loss;
+        let mean = sum.map(|sum| sum / supervised as f64);
+        let loss = match &mean {
+            Some(mean) => f64::from(mean.clone().into_scalar::<f32>()),
+            None => f64::NAN,
+        };
+        // A loss that no trained parameter is in, has no graph.
+        let gradients = mean
+            .filter(|mean| mean.is_tracked())
+            .map(|mean| mean.backward());
+        PartGradients {
+            gradients: NamedGradients::collect(module, prefix, gradients),
+            loss,
+            supervised,
+        }
+    }
+}
+
 /// Gradients of the micro-batches of a step, while they come in.
 #[derive(Debug)]
 pub struct Accumulated {
@@ -88,24 +120,19 @@ impl Accumulated {
     /// Runs the backward pass of a micro-batch and adds its gradients. Returns its loss, the mean
     /// over its supervised ids, which is NaN where there are none.
     pub fn add<M: Module>(&mut self, module: &M, prefix: &str, loss: Loss) -> f64 {
-        let supervised = loss.supervised;
-        let mean = loss.sum.map(|sum| sum / supervised as f64);
-        let value = match &mean {
-            Some(mean) => f64::from(mean.clone().into_scalar::<f32>()),
-            None => f64::NAN,
-        };
-        // A loss that no trained parameter is in, has no graph.
-        let gradients = mean
-            .filter(|mean| mean.is_tracked())
-            .map(|mean| mean.backward());
-        let gradients = NamedGradients::collect(module, prefix, gradients);
-        self.add_gradients(gradients, value, supervised);
-        value
+        let part = PartGradients::of(module, prefix, loss);
+        let loss = part.loss;
+        self.add_gradients(part);
+        loss
     }
 
-    /// Adds gradients of a mean over `supervised` ids that were computed elsewhere, by a replica for
-    /// instance.
-    pub fn add_gradients(&mut self, gradients: NamedGradients, loss: f64, supervised: usize) {
+    /// Adds gradients that were computed elsewhere, by a replica for instance.
+    pub fn add_gradients(&mut self, part: PartGradients) {
+        let PartGradients {
+            gradients,
+            loss,
+            supervised,
+        } = part;
         let weight = match (self.options.accumulation, self.options.non_finite) {
             (Accumulation::Tokens, _) => supervised as f64,
             // Without supervised ids it counts as nothing; upstream counts it.

@@ -442,12 +442,13 @@ fn recomputed_gradients_are_the_gradients() {
         dropout: 0.3,
     };
     let exact = Precision::F32;
-    for (tied, with_lora, with_pictures, precision) in [
-        (false, false, true, exact),
-        (true, false, true, exact),
-        (false, true, true, exact),
-        (false, false, false, exact),
-        (false, true, true, Precision::Bf16),
+    for (tied, with_lora, with_pictures, precision, packs) in [
+        (false, false, true, exact, false),
+        (true, false, true, exact, false),
+        (false, true, true, exact, false),
+        (false, false, false, exact, false),
+        (false, true, true, Precision::Bf16, false),
+        (false, true, true, exact, true),
     ] {
         let mut config = config(Projector::LdpNetV2(LdpV2::PoolPeg));
         config.language.tied = tied;
@@ -471,19 +472,18 @@ fn recomputed_gradients_are_the_gradients() {
                 .0
             }
         };
-        let model = model.with_precision(precision);
+        let model = model.with_precision(precision).with_packing(packs);
         let batch = toy.batch(&[4, 3], with_pictures);
         let draws = Some(Draws::new(9));
         let mut accumulated = Accumulated::new(StepOptions::default());
         let loss = accumulated.add(&model, "", toy.loss(&model, &batch, draws));
         let expected = accumulated.gradients();
         let features = toy.features(&batch);
-        let (value, supervised, found) =
-            model.recomputed_gradients(&batch, features, draws).unwrap();
-        assert_eq!((value, supervised), (loss, 7));
-        let (expected_norms, norms) = (expected.norms(), found.norms());
+        let found = model.recomputed_gradients(&batch, features, draws).unwrap();
+        assert_eq!((found.loss, found.supervised), (loss, 7));
+        let (expected_norms, norms) = (expected.norms(), found.gradients.norms());
         assert_eq!(norms.len(), expected_norms.len());
-        let mut difference = found;
+        let mut difference = found.gradients;
         difference.add(expected, -1.0);
         for (name, distance) in difference.norms() {
             let norm = expected_norms[&name];
@@ -491,9 +491,100 @@ fn recomputed_gradients_are_the_gradients() {
         }
         let none = toy.batch(&[0], with_pictures);
         let features = toy.features(&none);
-        let (value, _, zeros) = model.recomputed_gradients(&none, features, draws).unwrap();
-        assert!(value.is_nan() && zeros.norm() == 0.0);
+        let zeros = model.recomputed_gradients(&none, features, draws).unwrap();
+        assert!(zeros.loss.is_nan() && zeros.gradients.norm() == 0.0);
     }
+}
+
+/// Rows that share one give the loss and the gradients that they give beside each other, and one by
+/// one: with and without pictures, padding, a text cut off behind its picture, an id in the middle
+/// that is not seen.
+#[test]
+fn packed_rows_are_as_rows_alone() {
+    let mut config = config(Projector::Mlp { depth: 2 });
+    config.language.layers = 3;
+    let toy = Toy::new(config);
+    let row = |ids: &[i32], first: usize, unseen: Option<usize>| {
+        let labels = ids.iter().enumerate();
+        let label = |(place, &id): (usize, &i32)| match place < first || id < 0 {
+            true => IGNORE,
+            false => id,
+        };
+        let seen = (0..ids.len()).map(|place| Some(place) != unseen);
+        (
+            ids.to_vec(),
+            labels.map(label).collect::<Vec<i32>>(),
+            seen.collect::<Vec<bool>>(),
+        )
+    };
+    let rows = [
+        row(&[1, PICTURE, 5, 6, 7, 8, 2], 3, None),
+        row(&[1, 9, 12, 2], 1, None),
+        row(&[1, 9, 0, 13, 14, 2], 3, Some(2)),
+        row(&[1, PICTURE, 20, 21], 2, None),
+        row(&[1, 5, 30, 31, 32, 33, 34, 35, 2], 8, None),
+    ];
+    let splice = |rows: &[(Vec<i32>, Vec<i32>, Vec<bool>)]| {
+        let most = rows.iter().map(|row| row.0.len()).max().unwrap();
+        fn padded<T: Copy>(row: &[T], most: usize, with: T) -> Vec<T> {
+            let mut row = row.to_vec();
+            row.resize(most, with);
+            row
+        }
+        let batch = Batch {
+            input_ids: rows.iter().map(|row| padded(&row.0, most, 0)).collect(),
+            labels: rows
+                .iter()
+                .map(|row| padded(&row.1, most, IGNORE))
+                .collect(),
+            attention_mask: rows.iter().map(|row| padded(&row.2, most, false)).collect(),
+        };
+        splice(&batch, rows.len(), toy.model.picture_places()).unwrap()
+    };
+    let of = |model: &MobileVlm, batches: &[Splice]| {
+        let options = StepOptions {
+            accumulation: Accumulation::Tokens,
+            ..StepOptions::default()
+        };
+        let mut accumulated = Accumulated::new(options);
+        let (mut sum, mut count) = (0.0, 0);
+        for batch in batches {
+            let loss = toy.loss(model, batch, None);
+            let supervised = loss.supervised;
+            sum += accumulated.add(model, "", loss) * supervised as f64;
+            count += supervised;
+        }
+        (sum / count as f64, count, accumulated.gradients())
+    };
+    let alone: Vec<Splice> = rows.chunks(1).map(splice).collect();
+    let (loss, count, expected) = of(&toy.model, &alone);
+    let norms = expected.norms();
+    let together = [splice(&rows)];
+    let packed = toy.model.clone().with_packing(true);
+    for (name, model) in [("padded", &toy.model), ("packed", &packed)] {
+        let (found, supervised, mut gradients) = of(model, &together);
+        assert_eq!(supervised, count, "{name}");
+        assert!((found - loss).abs() < 1e-6 * loss, "{name}: {found} {loss}");
+        gradients.add(expected.clone(), -1.0);
+        for (parameter, distance) in gradients.norms() {
+            let norm = norms[&parameter];
+            assert!(norm > 0.0, "{parameter} learns nothing");
+            assert!(
+                distance < 2e-5 * norm,
+                "{name}: {parameter}: {distance} of {norm}"
+            );
+        }
+    }
+    // They would differ if rows saw each other, or went on counting places.
+    let one: Vec<(Vec<i32>, Vec<i32>, Vec<bool>)> = vec![(
+        rows[1].0.iter().chain(&rows[4].0).copied().collect(),
+        rows[1].1.iter().chain(&rows[4].1).copied().collect(),
+        rows[1].2.iter().chain(&rows[4].2).copied().collect(),
+    )];
+    let two = [rows[1].clone(), rows[4].clone()];
+    let (seen, ..) = of(&toy.model, &[splice(&one)]);
+    let (unseen, ..) = of(&packed, &[splice(&two)]);
+    assert!((seen - unseen).abs() > 1e-5 * unseen, "{seen} {unseen}");
 }
 
 #[test]

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use mobilevlm_data::{Place, Splice};
 
 use super::MobileVlm;
 use crate::error::ModelError;
-use crate::ops::Mask;
 
 /// The pictures of a batch that stand somewhere in a row, in rising order. The others, zeros of
 /// samples without a picture mostly, need not be encoded.
@@ -26,12 +25,13 @@ pub fn used_pictures(splice: &Splice) -> Vec<usize> {
 }
 
 impl MobileVlm {
-    /// Embeddings of all places, `[rows, length, d]`: those of tokens and pictures, then zeros.
+    /// Embeddings of all places, row by row, `[places, d]`: those of tokens and pictures, then
+    /// zeros.
     pub(super) fn embeds(
         &self,
         splice: &Splice,
         features: Option<Tensor<3>>,
-    ) -> Result<Tensor<3>, ModelError> {
+    ) -> Result<Tensor<2>, ModelError> {
         let used = used_pictures(splice);
         self.check(splice, &used, features.as_ref())?;
         let device = self.language.device();
@@ -77,11 +77,9 @@ impl MobileVlm {
             })
             .map(|index| index as i64)
             .collect();
-        let rows = splice.rows.len();
         let count = indices.len();
         let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [count]), &device);
-        let embeds = Tensor::cat(table, 0).select(0, indices);
-        Ok(embeds.reshape([rows, count / rows.max(1), width]))
+        Ok(Tensor::cat(table, 0).select(0, indices))
     }
 
     fn check(
@@ -95,15 +93,6 @@ impl MobileVlm {
             expected,
             found,
         };
-        let length = splice.rows.first().map_or(0, |row| row.places.len());
-        if splice.rows.iter().any(|row| row.places.len() != length) || length == 0 {
-            let expected = "rows of one length, not empty".to_owned();
-            return Err(input(
-                "batch",
-                expected,
-                format!("{} rows", splice.rows.len()),
-            ));
-        }
         let vocabulary = self.language.vocabulary();
         for place in places(splice) {
             match place {
@@ -138,19 +127,4 @@ fn places(splice: &Splice) -> impl Iterator<Item = Place> {
         .rows
         .iter()
         .flat_map(|row| row.places.iter().copied())
-}
-
-/// Which places are seen; none is named where all are.
-pub(super) fn mask(splice: &Splice, device: &Device) -> Mask {
-    let seen: Vec<bool> = splice
-        .rows
-        .iter()
-        .flat_map(|row| row.attention_mask.iter().copied())
-        .collect();
-    let rows = splice.rows.len();
-    let length = seen.len() / rows.max(1);
-    let keys = seen
-        .contains(&false)
-        .then(|| Tensor::<2, Bool>::from_data(TensorData::new(seen, [rows, length]), device));
-    Mask { causal: true, keys }
 }

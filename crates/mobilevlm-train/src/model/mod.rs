@@ -6,7 +6,7 @@
 //! - `source`: where the first values come from, a checkpoint or chance
 //! - `layers`: linear layers, norms, convolutions
 //! - `encoder`: the block of CLIP's towers; `vision`: the tower of pictures; `projector`: all of the family; `language`: LLaMA and adapters
-//! - `embeds`: pictures put in their places; `recompute`: gradients in less memory
+//! - `rows`: a batch, padded or packed; `embeds`: pictures put in their places; `recompute`: gradients in less memory
 //! - `named`: parameters and gradients by upstream's names
 
 mod embeds;
@@ -16,13 +16,14 @@ mod layers;
 mod named;
 mod projector;
 mod recompute;
+mod rows;
 mod source;
 mod vision;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use mobilevlm_checkpoint::{Config, TensorError};
-use mobilevlm_data::{IGNORE, Splice};
+use mobilevlm_data::Splice;
 
 use crate::error::ModelError;
 use crate::ops;
@@ -40,6 +41,7 @@ pub use source::{Either, Init, RandomSource, Source};
 pub use vision::VisionTower;
 
 use projector::Projector;
+use rows::Rows;
 pub(crate) use source::Place;
 
 /// Projector and language model: what the two stages train. The tower is a [`VisionTower`] of its
@@ -50,6 +52,8 @@ pub struct MobileVlm {
     language: Language,
     #[module(skip)]
     sizes: Sizes,
+    #[module(skip)]
+    packs: bool,
 }
 
 /// What an input is checked against.
@@ -95,6 +99,7 @@ impl MobileVlm {
                 patches: config.vision.patches(),
                 features: config.vision.hidden,
             },
+            packs: false,
         })
     }
 
@@ -121,6 +126,14 @@ impl MobileVlm {
             language: self.language.with_precision(precision),
             ..self
         }
+    }
+
+    /// The same, for whose [`loss`](MobileVlm::loss) the rows of a batch share one, where they do
+    /// not see each other, instead of standing beside each other with padding. The loss is the
+    /// same; what dropout drops is not.
+    #[must_use]
+    pub fn with_packing(self, packs: bool) -> MobileVlm {
+        MobileVlm { packs, ..self }
     }
 
     /// The language model.
@@ -153,19 +166,20 @@ impl MobileVlm {
         features: Option<Tensor<3>>,
         draws: Option<Draws>,
     ) -> Result<Loss, ModelError> {
-        let targets = supervised(splice, self.language.vocabulary())?;
+        let rows = Rows::new(splice, self.packs)?;
+        let targets = rows.supervised(self.language.vocabulary())?;
         if targets.1.is_empty() {
             return Ok(Loss {
                 sum: None,
                 supervised: 0,
             });
         }
-        let hidden = self.hidden(splice, features, draws)?;
+        let hidden = self.hidden(&rows, features, draws)?;
         Ok(self.loss_of(hidden, targets))
     }
 
-    /// The loss of a hidden state before the last norm, `[rows, length, d]`, at flat places that
-    /// predict ids.
+    /// The loss of a hidden state before the last norm, `[rows, length, d]`, at places, counted over
+    /// all rows, that predict ids.
     fn loss_of(&self, hidden: Tensor<3>, (places, targets): (Vec<i64>, Vec<i64>)) -> Loss {
         let device = self.language.device();
         let [rows, length, width] = hidden.dims();
@@ -192,7 +206,7 @@ impl MobileVlm {
         splice: &Splice,
         features: Option<Tensor<3>>,
     ) -> Result<Tensor<3>, ModelError> {
-        let hidden = self.hidden(splice, features, None)?;
+        let hidden = self.hidden(&Rows::new(splice, false)?, features, None)?;
         let [rows, length, width] = hidden.dims();
         let logits = self.language.logits(hidden.reshape([rows * length, width]));
         Ok(logits.reshape([rows, length, self.language.vocabulary()]))
@@ -201,13 +215,15 @@ impl MobileVlm {
     /// The hidden state before the last norm, `[rows, length, d]`.
     fn hidden(
         &self,
-        splice: &Splice,
+        rows: &Rows<'_>,
         features: Option<Tensor<3>>,
         draws: Option<Draws>,
     ) -> Result<Tensor<3>, ModelError> {
-        let embeds = self.embeds(splice, features)?;
-        let mask = embeds::mask(splice, &self.language.device());
-        Ok(self.language.forward(embeds, &mask, draws))
+        let [count, length] = rows.shape();
+        let embeds = self.embeds(&rows.splice, features)?;
+        let embeds = embeds.reshape([count, length, self.language.hidden()]);
+        let context = rows.context(&self.language, &self.language.device());
+        Ok(self.language.forward(embeds, &context, draws))
     }
 }
 
@@ -218,28 +234,4 @@ pub struct Loss {
     pub sum: Option<Tensor<1>>,
     /// Ids that are supervised.
     pub supervised: usize,
-}
-
-/// The flat places that predict something, and what.
-fn supervised(splice: &Splice, vocabulary: usize) -> Result<(Vec<i64>, Vec<i64>), ModelError> {
-    let (mut places, mut targets) = (Vec::new(), Vec::new());
-    let length = splice.rows.first().map_or(0, |row| row.labels.len());
-    for (row, spliced) in splice.rows.iter().enumerate() {
-        for (place, &label) in spliced.labels.iter().enumerate().skip(1) {
-            if label == IGNORE {
-                continue;
-            }
-            if usize::try_from(label).is_ok_and(|label| label < vocabulary) {
-                places.push((row * length + place - 1) as i64);
-                targets.push(i64::from(label));
-            } else {
-                return Err(ModelError::Input {
-                    what: "label",
-                    expected: format!("{IGNORE}, or an id below {vocabulary}"),
-                    found: format!("{label} in row {row}, place {place}"),
-                });
-            }
-        }
-    }
-    Ok((places, targets))
 }

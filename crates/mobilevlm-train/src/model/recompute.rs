@@ -5,15 +5,15 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use mobilevlm_data::Splice;
 
-use super::{Loss, MobileVlm, NamedGradients, embeds};
+use super::{Loss, MobileVlm, NamedGradients, Rows};
 use crate::error::ModelError;
 use crate::random::Draws;
+use crate::step::PartGradients;
 
 impl MobileVlm {
-    /// The mean loss of a batch over its supervised ids, how many these are, and its gradients, of
-    /// which every trained parameter has one: what [`MobileVlm::loss`] and a backward pass of the
-    /// mean give, with another forward pass of the decoder layers and far less memory. Without
-    /// supervised ids the loss is NaN and all gradients are 0.
+    /// The loss of a batch and its gradients, of which every trained parameter has one: what
+    /// [`MobileVlm::loss`] and [`PartGradients::of`] give, with another forward pass of the decoder
+    /// layers and far less memory.
     ///
     /// burn recomputes elementwise operations only, so it is done by hand: layers run without a
     /// graph, of which nothing but their inputs is kept; then each runs again from its input, and
@@ -27,45 +27,46 @@ impl MobileVlm {
         splice: &Splice,
         features: Option<Tensor<3>>,
         draws: Option<Draws>,
-    ) -> Result<(f64, usize, NamedGradients), ModelError> {
-        let targets = super::supervised(splice, self.language.vocabulary())?;
+    ) -> Result<PartGradients, ModelError> {
+        let rows = Rows::new(splice, self.packs)?;
+        let targets = rows.supervised(self.language.vocabulary())?;
         let supervised = targets.1.len();
+        let nothing = Loss {
+            sum: None,
+            supervised: 0,
+        };
         if supervised == 0 {
-            let gradients = NamedGradients::collect(self, "", None);
-            return Ok((f64::NAN, supervised, gradients));
+            return Ok(PartGradients::of(self, "", nothing));
         }
         let device = self.language.device();
-        let embeds = self.embeds(splice, features)?;
-        let mask = embeds::mask(splice, &device);
+        let [count, length] = rows.shape();
+        let embeds = self.embeds(&rows.splice, features)?;
+        let embeds = embeds.reshape([count, length, self.language.hidden()]);
         let plain = self.language.valid();
-        let plain_mask = embeds::mask(splice, &device.clone().inner());
-        let length = embeds.dims()[1];
-        let plain_rotary = plain.rotary(length, &device.clone().inner());
+        let context = rows.context(&plain, &device.clone().inner());
         let mut inputs = vec![embeds.clone().inner()];
         for layer in 0..plain.depth() {
             let x = inputs[layer].clone();
-            inputs.push(plain.layer(layer, x, &plain_mask, &plain_rotary, draws));
+            inputs.push(plain.layer(layer, x, &context, draws));
         }
         let last = inputs.pop().map(|x| Tensor::from_inner(x).require_grad());
         let Some(last) = last else {
-            return Ok((f64::NAN, 0, NamedGradients::default()));
+            return Ok(PartGradients::of(self, "", nothing));
         };
 
         let Loss { sum, .. } = self.loss_of(last.clone(), targets);
         let Some(mean) = sum.map(|sum| sum / supervised as f64) else {
-            return Ok((f64::NAN, 0, NamedGradients::default()));
+            return Ok(PartGradients::of(self, "", nothing));
         };
-        let value = f64::from(mean.clone().into_scalar::<f32>());
+        let loss = f64::from(mean.clone().into_scalar::<f32>());
         let mut backward = mean.backward();
-        let rotary = self.language.rotary(length, &device);
+        let context = rows.context(&self.language, &device);
         let mut gradient = last.grad_remove(&mut backward);
         let mut gradients = NamedGradients::found(self, "", backward);
         for (layer, input) in inputs.into_iter().enumerate().rev() {
             let Some(above) = gradient else { break };
             let input = Tensor::from_inner(input).require_grad();
-            let output = self
-                .language
-                .layer(layer, input.clone(), &mask, &rotary, draws);
+            let output = self.language.layer(layer, input.clone(), &context, draws);
             let mut backward = (output * Tensor::from_inner(above)).sum().backward();
             gradient = input.grad_remove(&mut backward);
             gradients.add(NamedGradients::found(self, "", backward), 1.0);
@@ -75,6 +76,10 @@ impl MobileVlm {
             gradients.add(NamedGradients::found(self, "", backward), 1.0);
         }
         gradients.fill(self, "");
-        Ok((value, supervised, gradients))
+        Ok(PartGradients {
+            gradients,
+            loss,
+            supervised,
+        })
     }
 }

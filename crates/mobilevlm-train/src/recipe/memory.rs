@@ -224,10 +224,8 @@ impl Rows {
                 let places = self.count * (self.patches + 1);
                 let block = width * places * (8 * vision.hidden + 2 * vision.ffn) as u64
                     + 2 * 4 * self.count * vision.heads as u64 * (self.patches + 1).pow(2);
-                match recipe.run.gradient_checkpointing {
-                    true => width * places * (vision.hidden * vision.blocks_to_run) as u64 + block,
-                    false => block * vision.blocks_to_run as u64,
-                }
+                // Only decoder layers are computed again.
+                block * vision.blocks_to_run as u64
             }
             false => 0,
         };

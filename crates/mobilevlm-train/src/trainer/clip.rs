@@ -11,13 +11,14 @@ use super::TrainOptions;
 use super::error::TrainError;
 use super::job::{Job, MicroBatch, load};
 use super::samples::Samples;
-use super::setup::{adamw, check, devices, preprocessor, threads, tokenizer};
+use super::setup::{adamw, check, devices, preprocessor, tokenizer};
 use crate::clip::{ClipModel, ClipSizes};
 use crate::error::ModelError;
-use crate::model::{Either, Loss, RandomSource, parameters};
+use crate::model::{Either, RandomSource, parameters};
 use crate::optimizer::{AdamW, ParameterGroup};
 use crate::random::Draws;
 use crate::recipe::{From, Recipe};
+use crate::step::PartGradients;
 use crate::weights::{export_tower, read_tower};
 
 /// The task `clip`.
@@ -31,7 +32,6 @@ pub(super) struct Clip {
     longest: usize,
     /// The id that ends a caption.
     end: u32,
-    threads: usize,
     /// With autodiff.
     device: Device,
 }
@@ -96,7 +96,6 @@ impl Clip {
             preprocess,
             longest: recipe.data.model_max_length,
             end,
-            threads: threads(recipe),
             device,
         };
         Ok((job, model, optimizer, plain))
@@ -151,7 +150,7 @@ impl Job for Clip {
     }
 
     fn micro_batch(&self, indices: &[usize]) -> Result<MicroBatch<Pairs>, ModelError> {
-        let (loaded, left_out) = load(indices, self.threads, |index| self.load_one(index));
+        let (loaded, left_out) = load(indices, |index| self.load_one(index));
         let (pixels, captions): (Vec<Vec<f32>>, Vec<Vec<u32>>) = loaded.into_iter().unzip();
         let samples = captions.len() as u64;
         Ok(MicroBatch {
@@ -165,10 +164,16 @@ impl Job for Clip {
         })
     }
 
-    fn loss(&self, model: &ClipModel, batch: Pairs, _: Draws) -> Result<Loss, ModelError> {
+    fn gradients(
+        &self,
+        model: &ClipModel,
+        batch: Pairs,
+        _: Draws,
+    ) -> Result<PartGradients, ModelError> {
         let side = self.vision.image_size;
         let pixels = TensorData::new(batch.pixels, [batch.captions.len(), 3, side, side]);
-        model.loss(Tensor::from_data(pixels, &self.device), &batch.captions)
+        let loss = model.loss(Tensor::from_data(pixels, &self.device), &batch.captions)?;
+        Ok(PartGradients::of(model, Self::PREFIX, loss))
     }
 
     fn stepped(&self, model: ClipModel) -> ClipModel {

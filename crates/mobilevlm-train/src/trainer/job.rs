@@ -1,19 +1,18 @@
 //! What differs between tasks: model, micro-batches, loss and the folder that comes of it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
 use mobilevlm_data::{Finding, Grouping};
+use rayon::ThreadPool;
+use rayon::prelude::*;
 
 use super::error::TrainError;
 use super::plan::Plan;
 use crate::error::ModelError;
-use crate::model::Loss;
 use crate::random::Draws;
+use crate::step::PartGradients;
 
 /// Samples that go through the same step at the same time.
 #[derive(Debug)]
@@ -49,13 +48,13 @@ pub(super) trait Job: Sync {
     /// Makes a micro-batch of these samples; called ahead of the step, in another thread.
     fn micro_batch(&self, indices: &[usize]) -> Result<MicroBatch<Self::Batch>, ModelError>;
 
-    /// The loss of a micro-batch. `draws`: for dropout.
-    fn loss(
+    /// The loss of a micro-batch and its gradients. `draws`: for dropout.
+    fn gradients(
         &self,
         model: &Self::Model,
         batch: Self::Batch,
         draws: Draws,
-    ) -> Result<Loss, ModelError>;
+    ) -> Result<PartGradients, ModelError>;
 
     /// What a step leaves, put right.
     fn stepped(&self, model: Self::Model) -> Self::Model {
@@ -70,10 +69,11 @@ pub(super) trait Job: Sync {
 pub(super) type Ready<T> = Result<Vec<MicroBatch<T>>, TrainError>;
 
 /// Sends the micro-batches of the steps from `first`, in order, until there are no more steps or
-/// nobody listens.
+/// nobody listens. They are got ready in `pool`.
 pub(super) fn send_ahead<J: Job>(
     job: &J,
     plan: &Plan,
+    pool: &ThreadPool,
     first: u64,
     to: &SyncSender<Ready<J::Batch>>,
 ) {
@@ -86,7 +86,9 @@ pub(super) fn send_ahead<J: Job>(
         };
         let made = current.and_then(|current| {
             let batches = plan.batches(step, &current);
-            let made = batches.into_iter().map(|indices| job.micro_batch(indices));
+            let made = batches
+                .into_iter()
+                .map(|indices| pool.install(|| job.micro_batch(indices)));
             let made: Result<Vec<_>, ModelError> = made.collect();
             epoch = Some((number, current));
             Ok(made?)
@@ -98,40 +100,56 @@ pub(super) fn send_ahead<J: Job>(
     }
 }
 
-/// The samples in their order, got ready on several threads; those that are left out apart.
+/// The samples in their order, got ready on the threads of the pool that calls; those that are left
+/// out apart.
 pub(super) fn load<T: Send>(
     indices: &[usize],
-    threads: usize,
     one: impl Fn(usize) -> Result<T, Finding> + Sync,
 ) -> (Vec<T>, Vec<(usize, Finding)>) {
-    let next = AtomicUsize::new(0);
-    let loaded = Mutex::new(BTreeMap::new());
-    let work = || {
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(index) = indices.get(place) else {
-                return;
-            };
-            let one = one(*index);
-            loaded
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(place, one);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(indices.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let loaded = loaded.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let loaded: Vec<_> = indices.par_iter().map(|&index| one(index)).collect();
     let (mut samples, mut left_out) = (Vec::with_capacity(indices.len()), Vec::new());
-    for (index, loaded) in indices.iter().zip(loaded.into_values()) {
+    for (index, loaded) in indices.iter().zip(loaded) {
         match loaded {
             Ok(sample) => samples.push(sample),
             Err(finding) => left_out.push((*index, finding)),
         }
     }
     (samples, left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replicas::pool;
+    use mobilevlm_data::Problem;
+
+    #[test]
+    fn samples_keep_their_order_and_stay_on_the_threads_of_the_pool() {
+        let indices: Vec<usize> = (0..100).collect();
+        for threads in [1, 3] {
+            let one = |index: usize| {
+                assert_eq!(rayon::current_num_threads(), threads);
+                assert!(rayon::current_thread_index().is_some());
+                match index % 7 {
+                    3 => Err(Finding {
+                        problem: Problem::BrokenRow,
+                        message: index.to_string(),
+                    }),
+                    _ => Ok(index),
+                }
+            };
+            let pool = pool(threads).unwrap();
+            let (samples, left_out) = pool.install(|| load(&indices, one));
+            let (broken, whole): (Vec<usize>, Vec<usize>) =
+                indices.iter().partition(|index| *index % 7 == 3);
+            assert_eq!(samples, whole);
+            let found: Vec<usize> = left_out.iter().map(|(index, _)| *index).collect();
+            assert_eq!(found, broken);
+            assert!(
+                left_out
+                    .iter()
+                    .all(|(index, finding)| finding.message == index.to_string())
+            );
+        }
+    }
 }

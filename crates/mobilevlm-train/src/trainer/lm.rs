@@ -18,13 +18,14 @@ use super::TrainOptions;
 use super::error::TrainError;
 use super::job::{Job, MicroBatch, load};
 use super::samples::hash_file;
-use super::setup::{adamw, check, devices, threads, tokenizer};
+use super::setup::{adamw, check, devices, tokenizer};
 use crate::error::ModelError;
-use crate::model::{Either, Language, Loss, RandomSource, parameters};
+use crate::model::{Either, Language, RandomSource, parameters};
 use crate::optimizer::{AdamW, GroupOptions, parameter_groups};
 use crate::random::Draws;
 use crate::recipe::{DataSource, From, Recipe, Template, WorldData};
 use crate::run::RunError;
+use crate::step::PartGradients;
 use crate::texts::joined;
 use crate::weights::{export_language, read_language};
 
@@ -44,7 +45,6 @@ pub(super) struct Lm {
     texts: Texts,
     longest: usize,
     packing: bool,
-    threads: usize,
 }
 
 impl Lm {
@@ -110,7 +110,6 @@ impl Lm {
             texts: Texts::open(&recipe.data.source, options.stop)?,
             longest,
             packing: recipe.data.packing,
-            threads: threads(recipe),
         };
         Ok((job, model, adamw(recipe, groups), plain))
     }
@@ -181,7 +180,7 @@ impl Job for Lm {
     }
 
     fn micro_batch(&self, indices: &[usize]) -> Result<MicroBatch<Vec<Labelled>>, ModelError> {
-        let (texts, left_out) = load(indices, self.threads, |index| self.load_one(index));
+        let (texts, left_out) = load(indices, |index| self.load_one(index));
         let ids = texts.iter().map(|text| text.ids.len().min(self.longest));
         Ok(MicroBatch {
             samples: texts.len() as u64,
@@ -191,8 +190,14 @@ impl Job for Lm {
         })
     }
 
-    fn loss(&self, model: &Language, texts: Vec<Labelled>, _: Draws) -> Result<Loss, ModelError> {
-        model.loss(&texts, self.longest, self.packing)
+    fn gradients(
+        &self,
+        model: &Language,
+        texts: Vec<Labelled>,
+        _: Draws,
+    ) -> Result<PartGradients, ModelError> {
+        let loss = model.loss(&texts, self.longest, self.packing)?;
+        Ok(PartGradients::of(model, Self::PREFIX, loss))
     }
 
     fn export(&self, model: &Language, folder: &Path) -> Result<(), ModelError> {

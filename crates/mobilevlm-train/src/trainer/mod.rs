@@ -33,7 +33,7 @@ use mobilevlm_data::{Finding, Problem};
 
 use crate::optimizer::AdamW;
 use crate::recipe::{Recipe, Task};
-use crate::replicas::Replicas;
+use crate::replicas::{Replicas, pool};
 use crate::run::{
     Checkpoints, Damaged, EvaluationRecord, Progress, RunError, RunFolder, Saved, StepRecord,
 };
@@ -43,7 +43,7 @@ use job::{Job, send_ahead};
 use lm::Lm;
 use plan::Plan;
 use record::Records;
-use setup::tracked;
+use setup::{threads, tracked};
 use state::State;
 use steps::Trainer;
 use vlm::Vlm;
@@ -203,9 +203,15 @@ impl Begun {
             samples: job.samples(),
             parameters,
         });
-        let replicas = Replicas::new(recipe.run.replicas).map_err(|error| {
-            TrainError::key("run.replicas", format!("no thread for each: {error}"))
-        })?;
+        let threads = threads(recipe);
+        let too_many = |error| TrainError::key("run.threads", format!("none to be had: {error}"));
+        let replicas = Replicas::new(recipe.run.replicas, threads).map_err(too_many)?;
+        // One replica and the next samples take turns on the same threads; several have no turn to
+        // give away.
+        let own = match replicas.count() {
+            1 => None,
+            _ => Some(pool(threads).map_err(too_many)?),
+        };
         let (to, from) = sync_channel(AHEAD);
         let first = state.step;
         let trainer = Trainer {
@@ -214,7 +220,7 @@ impl Begun {
             folder: &self.folder,
             checkpoints: &self.checkpoints,
             device: tracked(recipe, device),
-            replicas,
+            replicas: &replicas,
             optimizer,
             plan: &plan,
             records,
@@ -223,7 +229,8 @@ impl Begun {
         };
         std::thread::scope(|scope| {
             let plan = &plan;
-            scope.spawn(move || send_ahead(job, plan, first, &to));
+            let pool = own.as_ref().unwrap_or(replicas.first());
+            scope.spawn(move || send_ahead(job, plan, pool, first, &to));
             trainer.run(model, from)
         })
     }

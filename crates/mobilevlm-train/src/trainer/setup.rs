@@ -52,7 +52,10 @@ impl Setup {
         }
         let (device, trained) = devices(recipe)?;
         let precision = recipe.run.precision;
-        let mut model = start.model(&trained)?.with_precision(precision);
+        let mut model = start
+            .model(&trained)?
+            .with_precision(precision)
+            .with_packing(recipe.data.packing);
         let mut lora = None;
         if let Learns::Adapters(adapters) = recipe.train.language {
             let config = LoraConfig {
@@ -132,7 +135,8 @@ pub(super) fn devices(recipe: &Recipe) -> Result<(Device, Device), TrainError> {
 
 /// A device with autodiff.
 pub(super) fn tracked(recipe: &Recipe, plain: &Device) -> Device {
-    match recipe.run.gradient_checkpointing {
+    // The stages do it by layers, and better.
+    match recipe.run.gradient_checkpointing && !recipe.task.is_vlm() {
         true => plain.clone().autodiff().gradient_checkpointing(),
         false => plain.clone().autodiff(),
     }
@@ -195,12 +199,6 @@ fn check_stages(recipe: &Recipe) -> Result<(), TrainError> {
         return not(
             "train.vision",
             "expected false; a tower that learns with the projector cannot be trained yet",
-        );
-    }
-    if recipe.data.packing {
-        return not(
-            "data.packing",
-            "expected false; only the task lm packs so far",
         );
     }
     if let Learns::Adapters(adapters) = recipe.train.language

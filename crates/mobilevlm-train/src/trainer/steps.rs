@@ -20,7 +20,7 @@ use crate::random::Draws;
 use crate::recipe::Recipe;
 use crate::replicas::Replicas;
 use crate::run::{Checkpoints, Clock, EvaluationRecord, RunFolder, StepRecord};
-use crate::step::Accumulated;
+use crate::step::{Accumulated, PartGradients};
 
 /// How often a run that waits for samples looks whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ pub(super) struct Trainer<'a, 'o, J> {
     pub(super) checkpoints: &'a Checkpoints,
     /// With autodiff.
     pub(super) device: Device,
-    pub(super) replicas: Replicas,
+    pub(super) replicas: &'a Replicas,
     pub(super) optimizer: AdamW,
     pub(super) plan: &'a Plan,
     pub(super) records: Records,
@@ -136,12 +136,12 @@ impl<J: Job> Trainer<'_, '_, J> {
             }
             let together = parts.by_ref().take(self.replicas.count()).collect();
             let job = self.job;
-            let loss = |model: &J::Model, part| loss(job, model, part);
-            let gradients =
-                self.replicas
-                    .gradients(&model, J::PREFIX, &self.device, together, loss)?;
-            for part in gradients {
-                gathered.add_gradients(part.gradients, part.loss, part.supervised);
+            let gradients = |model: &J::Model, part| gradients(job, model, part);
+            let parts = self
+                .replicas
+                .gradients(&model, &self.device, together, gradients)?;
+            for part in parts {
+                gathered.add_gradients(part);
             }
         }
         let peaks = self.optimizer.groups().iter().map(|group| group.rate);
@@ -154,8 +154,12 @@ impl<J: Job> Trainer<'_, '_, J> {
                 record.learning_rates.insert(name, *rate);
             }
         }
-        let (model, outcome) = gathered.finish(model, J::PREFIX, &mut self.optimizer, &rates)?;
-        let model = self.job.stepped(model);
+        let (optimizer, job) = (&mut self.optimizer, self.job);
+        let finish = || -> Result<_, ModelError> {
+            let (model, outcome) = gathered.finish(model, J::PREFIX, optimizer, &rates)?;
+            Ok((job.stepped(model), outcome))
+        };
+        let (model, outcome) = self.replicas.first().install(finish)?;
         record.loss = Some(outcome.loss).filter(|loss| loss.is_finite());
         record.gradient_norm = Some(outcome.gradient_norm).filter(|norm| norm.is_finite());
         record.supervised = outcome.supervised as u64;
@@ -215,18 +219,19 @@ impl<J: Job> Trainer<'_, '_, J> {
     }
 }
 
-/// The loss of a micro-batch, of which nothing may be left.
-fn loss<J: Job>(
+/// The gradients of a micro-batch, of which nothing may be left.
+fn gradients<J: Job>(
     job: &J,
     model: &J::Model,
     (content, draws): (Option<J::Batch>, Draws),
-) -> Result<Loss, ModelError> {
+) -> Result<PartGradients, ModelError> {
+    let nothing = Loss {
+        sum: None,
+        supervised: 0,
+    };
     match content {
-        Some(content) => job.loss(model, content, draws),
-        None => Ok(Loss {
-            sum: None,
-            supervised: 0,
-        }),
+        Some(content) => job.gradients(model, content, draws),
+        None => Ok(PartGradients::of(model, J::PREFIX, nothing)),
     }
 }
 

@@ -13,12 +13,13 @@ use super::error::TrainError;
 use super::features::Features;
 use super::job::{Job, MicroBatch, load};
 use super::samples::Samples;
-use super::setup::{Setup, threads};
+use super::setup::Setup;
 use crate::error::ModelError;
-use crate::model::{LoraConfig, Loss, MobileVlm, used_pictures};
+use crate::model::{LoraConfig, MobileVlm, used_pictures};
 use crate::optimizer::AdamW;
 use crate::random::Draws;
 use crate::recipe::{Learns, Recipe};
+use crate::step::PartGradients;
 use crate::weights::{Export, ExportDtype, Start};
 
 /// The tasks `stage1`, `stage2` and `vlm`.
@@ -33,12 +34,12 @@ pub(super) struct Vlm {
     /// Places that a picture takes in a row.
     places: usize,
     mask: AttentionMask,
-    /// Samples that are got ready at the same time.
-    threads: usize,
     /// Without autodiff.
     device: Device,
     /// Whether adapters have dropout.
     drops: bool,
+    /// Whether layers are computed again in the backward pass.
+    recomputes: bool,
 }
 
 impl Vlm {
@@ -72,9 +73,9 @@ impl Vlm {
                 true => AttentionMask::UpstreamNotPad,
                 false => AttentionMask::Length,
             },
-            threads: threads(recipe),
             device: setup.device.clone(),
             drops: matches!(recipe.train.language, Learns::Adapters(_)),
+            recomputes: recipe.run.gradient_checkpointing,
         };
         Ok((job, setup.model, setup.optimizer, setup.device))
     }
@@ -129,7 +130,7 @@ impl Job for Vlm {
     }
 
     fn micro_batch(&self, indices: &[usize]) -> Result<MicroBatch<Rows>, ModelError> {
-        let (loaded, left_out) = load(indices, self.threads, |index| self.load_one(index));
+        let (loaded, left_out) = load(indices, |index| self.load_one(index));
         let (rows, mut features): (Vec<Labelled>, Vec<_>) = loaded.into_iter().unzip();
         let samples = rows.len() as u64;
         if rows.is_empty() {
@@ -160,7 +161,12 @@ impl Job for Vlm {
         })
     }
 
-    fn loss(&self, model: &MobileVlm, batch: Rows, draws: Draws) -> Result<Loss, ModelError> {
+    fn gradients(
+        &self,
+        model: &MobileVlm,
+        batch: Rows,
+        draws: Draws,
+    ) -> Result<PartGradients, ModelError> {
         let pictures = batch.pictures;
         let features = (pictures > 0).then(|| {
             let patches = self.features.tower().patches();
@@ -168,7 +174,12 @@ impl Job for Vlm {
             let features = TensorData::new(batch.features, [pictures, patches, width]);
             Tensor::<3>::from_data(features, &self.device)
         });
-        model.loss(&batch.splice, features, self.drops.then_some(draws))
+        let draws = self.drops.then_some(draws);
+        if self.recomputes {
+            return model.recomputed_gradients(&batch.splice, features, draws);
+        }
+        let loss = model.loss(&batch.splice, features, draws)?;
+        Ok(PartGradients::of(model, Self::PREFIX, loss))
     }
 
     fn export(&self, model: &MobileVlm, folder: &Path) -> Result<(), ModelError> {

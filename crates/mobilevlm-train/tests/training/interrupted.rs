@@ -11,7 +11,7 @@ use mobilevlm_train::{Outcome, TrainError};
 use crate::toy::{Toy, assert_same, files, run};
 
 /// The ways to train whose states differ.
-const KINDS: [(&str, &[&str]); 5] = [
+const KINDS: [(&str, &[&str]); 6] = [
     ("all of it, grouped by modality", &[]),
     (
         "adapters with dropout",
@@ -31,6 +31,14 @@ const KINDS: [(&str, &[&str]); 5] = [
     ),
     ("upstream's order", &["upstream.sampler=true"]),
     ("bfloat16", &["run.precision=bf16"]),
+    (
+        "packed, layers computed again, on one thread",
+        &[
+            "data.packing=true",
+            "run.gradient_checkpointing=true",
+            "run.threads=1",
+        ],
+    ),
 ];
 
 fn recipe(toy: &Toy, folder: &str, set: &[&str]) -> Recipe {

@@ -114,7 +114,7 @@ impl Block {
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
-        context: &Context<'_>,
+        context: &Context,
         draws: Option<Draws>,
     ) -> Tensor<3> {
         let y = self.input_layernorm.forward(x.clone());
@@ -131,9 +131,9 @@ fn of(draws: Option<Draws>, layer: u64) -> Option<Draws> {
 }
 
 impl Attention {
-    fn forward(&self, x: Tensor<3>, context: &Context<'_>, draws: Option<Draws>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, context: &Context, draws: Option<Draws>) -> Tensor<3> {
         let heads = |x: Tensor<3>| {
-            let x = match context.packed {
+            let x = match &context.packed {
                 Some(packed) => packed.rows(x),
                 None => x,
             };
@@ -141,15 +141,15 @@ impl Attention {
             x.reshape([rows, length, width / self.head_dim, self.head_dim])
                 .swap_dims(1, 2)
         };
-        let Rotary { cos, sin } = context.rotary;
+        let Rotary { cos, sin } = &context.rotary;
         let rotated = |x: Tensor<3>| ops::rotate(heads(x), cos.clone(), sin.clone());
         let query = rotated(self.q_proj.forward(x.clone(), of(draws, 0)));
         let key = rotated(self.k_proj.forward(x.clone(), of(draws, 1)));
         let value = heads(self.v_proj.forward(x, of(draws, 2)));
-        let attended = ops::attention(query, key, value, context.mask).swap_dims(1, 2);
+        let attended = ops::attention(query, key, value, &context.mask).swap_dims(1, 2);
         let [rows, length, heads, head_dim] = attended.dims();
         let attended = attended.reshape([rows, length, heads * head_dim]);
-        let attended = match context.packed {
+        let attended = match &context.packed {
             Some(packed) => packed.row(attended),
             None => attended,
         };
@@ -166,11 +166,11 @@ impl FeedForward {
 }
 
 /// What all blocks look at alike.
-pub(super) struct Context<'a> {
-    pub(super) mask: &'a Mask,
-    pub(super) rotary: &'a Rotary,
+pub(crate) struct Context {
+    pub(super) mask: Mask,
+    pub(super) rotary: Rotary,
     /// Where texts share a row.
-    pub(super) packed: Option<&'a Packed>,
+    pub(super) packed: Option<Packed>,
 }
 
 /// What rotary tables are made of.
@@ -181,7 +181,7 @@ pub(crate) struct Positions {
 }
 
 /// Rotary tables, `[length, head_dim / 2]`.
-pub(crate) struct Rotary {
+pub(super) struct Rotary {
     cos: Tensor<2>,
     sin: Tensor<2>,
 }

@@ -9,8 +9,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mobilevlm_checkpoint::{LanguageConfig, TensorError};
 
-use self::block::{Block, Context};
-pub(crate) use self::block::{Positions, Rotary};
+pub(crate) use self::block::Context;
+use self::block::{Block, Positions};
 pub use self::lora::LoraConfig;
 pub(crate) use self::lora::merge;
 use self::packed::Packed;
@@ -168,29 +168,49 @@ impl Language {
         embedded.mask_where(mask, padding.expand([ids.len(), self.hidden()]))
     }
 
-    /// `x`: embeddings `[rows, length, d]`. Returns the hidden state before the last norm, of the
+    /// `x`: embeddings `[rows, length, d]`, as `context` has them. Returns the hidden state before the last norm, of the
     /// same sizes. `draws`: for dropout in adapters; `None` drops nothing.
-    pub(crate) fn forward(&self, x: Tensor<3>, mask: &Mask, draws: Option<Draws>) -> Tensor<3> {
-        let rotary = self.rotary(x.dims()[1], &x.device());
-        (0..self.depth()).fold(x, |x, layer| self.layer(layer, x, mask, &rotary, draws))
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<3>,
+        context: &Context,
+        draws: Option<Draws>,
+    ) -> Tensor<3> {
+        (0..self.depth()).fold(x, |x, layer| self.layer(layer, x, context, draws))
     }
 
-    /// As [`Language::forward`] of texts one after the other, `x`: `[1, places, d]`. `lengths`:
-    /// places of each.
-    pub(crate) fn forward_packed(&self, x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
-        let device = x.device();
-        let packed = Packed::new(lengths, &device);
-        let mask = Mask {
-            causal: true,
-            keys: None,
-        };
-        let context = Context {
-            mask: &mask,
-            rotary: &self.rotary(packed.longest(), &device),
-            packed: Some(&packed),
-        };
-        let layers = self.layers.iter();
-        layers.fold(x, |x, block| block.forward(x, &context, None))
+    /// What the layers look at where each text has a row of `length` places. `keys`: those that may
+    /// be seen, `[rows, length]`; `None` if all may.
+    pub(crate) fn in_rows(
+        &self,
+        length: usize,
+        keys: Option<Vec<bool>>,
+        device: &Device,
+    ) -> Context {
+        let keys = keys.map(|keys| {
+            let rows = keys.len() / length.max(1);
+            Tensor::from_data(TensorData::new(keys, [rows, length]), device)
+        });
+        Context {
+            mask: Mask { causal: true, keys },
+            rotary: self.positions.tables(length, device),
+            packed: None,
+        }
+    }
+
+    /// The same for texts one after the other in one row, `[1, places, d]`. `lengths`: places of
+    /// each; `keys`: those that may be seen, `[texts, longest]`.
+    pub(crate) fn in_one_row(
+        &self,
+        lengths: &[usize],
+        keys: Option<Vec<bool>>,
+        device: &Device,
+    ) -> Context {
+        let packed = Packed::new(lengths, device);
+        Context {
+            packed: Some(packed),
+            ..self.in_rows(lengths.iter().copied().max().unwrap_or(0), keys, device)
+        }
     }
 
     /// How many decoder layers there are.
@@ -198,27 +218,16 @@ impl Language {
         self.layers.len()
     }
 
-    /// The tables that turn queries and keys at places 0 to `length`.
-    pub(crate) fn rotary(&self, length: usize, device: &Device) -> Rotary {
-        self.positions.tables(length, device)
-    }
-
     /// Decoder layer `layer`, which exists.
     pub(crate) fn layer(
         &self,
         layer: usize,
         x: Tensor<3>,
-        mask: &Mask,
-        rotary: &Rotary,
+        context: &Context,
         draws: Option<Draws>,
     ) -> Tensor<3> {
         let draws = draws.map(|draws| draws.at(layer as u64));
-        let context = Context {
-            mask,
-            rotary,
-            packed: None,
-        };
-        self.layers[layer].forward(x, &context, draws)
+        self.layers[layer].forward(x, context, draws)
     }
 
     /// `x`: rows of the hidden state before the last norm, `[n, d]`. Returns logits

@@ -42,11 +42,6 @@ impl Packed {
         }
     }
 
-    /// Positions of the longest text.
-    pub(super) fn longest(&self) -> usize {
-        self.longest
-    }
-
     /// From `[1, places, width]` to `[texts, longest, width]`.
     pub(super) fn rows(&self, x: Tensor<3>) -> Tensor<3> {
         let width = x.dims()[2];

@@ -6,7 +6,7 @@ use mobilevlm_data::{IGNORE, Labelled};
 use super::Language;
 use crate::error::ModelError;
 use crate::model::Loss;
-use crate::ops::{self, Mask};
+use crate::ops;
 
 impl Language {
     /// The summed cross-entropy over the supervised ids of texts; label k is predicted from place
@@ -64,17 +64,13 @@ impl Language {
         let width = self.hidden();
         let count = ids.len();
         let x = self.embed(&ids);
-        let x = match packed {
-            true => self.forward_packed(x.unsqueeze::<3>(), &lengths),
-            false => {
-                let mask = Mask {
-                    causal: true,
-                    keys: None,
-                };
-                self.forward(x.reshape([texts.len(), longest, width]), &mask, None)
-            }
-        };
         let device = self.device();
+        let (rows, context) = match packed {
+            true => (1, self.in_one_row(&lengths, None, &device)),
+            false => (texts.len(), self.in_rows(longest, None, &device)),
+        };
+        let x = x.reshape([rows, count / rows, width]);
+        let x = self.forward(x, &context, None);
         let indices = |indices: Vec<i64>| {
             Tensor::<1, Int>::from_data(TensorData::new(indices, [supervised]), &device)
         };
