@@ -98,6 +98,7 @@ fn questions_and_labels_of_every_kind_of_damage() {
         ),
         ("mme", &["llava_mme.jsonl", "images/color/3334.txt"]),
         ("mmbench", &["mmbench_dev_en_20231003.tsv"]),
+        ("seed_bench", &["llava-seed-bench.jsonl", "SEED-Bench.json"]),
     ] {
         let copy = Copy::new(task);
         for file in files {

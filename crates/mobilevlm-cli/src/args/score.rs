@@ -9,9 +9,9 @@ use mobilevlm_eval::BENCHMARKS;
 /// `score`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The answers may be of any program: one JSON object a line with `question_id`, `text` and, where the
-score needs it, `prompt`. docs/evaluation.md says how each benchmark is scored. What is odd about the
-answers file is told as notes. Exit code 1 where the official script stops: the JSON is printed all
+The answers may be of any program: one JSON object a line with `question_id`, `text` and, where
+the score needs it, `prompt`. docs/evaluation.md says how each benchmark is scored. Notes tell what
+is odd about the answers file. Exit code 1 where the official script stops: the JSON is printed all
 the same if all that is wrong is a figure with nothing to divide by.
 
 Examples:

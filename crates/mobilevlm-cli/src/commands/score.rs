@@ -80,7 +80,11 @@ fn print(task: &dyn Benchmark, report: &Report<'_>, score: &Score) -> Result<(),
         None => "",
     };
     let mut rows = Vec::new();
-    let name = format!("in the paper's table ({})", report.paper_table_figure_is);
+    let place = match task.is_in_paper() {
+        true => "in the paper's table",
+        false => "in a table",
+    };
+    let name = format!("{place} ({})", report.paper_table_figure_is);
     rows.push((
         name,
         report

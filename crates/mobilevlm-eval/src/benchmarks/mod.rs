@@ -7,6 +7,7 @@ mod mme;
 mod pope;
 mod question;
 mod scored;
+mod seed_bench;
 mod sqa;
 mod textvqa;
 
@@ -24,7 +25,7 @@ use crate::files::{demand, json_lines, task_folder};
 pub use question::{Choices, Crop, PictureSource, Question};
 pub use scored::{Asked, Item, Partial, Score, Scored};
 
-/// All benchmarks, in the order of the paper's table.
+/// All benchmarks: those of the paper's table in its order, then others.
 pub const BENCHMARKS: &[&dyn Benchmark] = &[
     &gqa::Gqa,
     &sqa::Sqa,
@@ -32,6 +33,7 @@ pub const BENCHMARKS: &[&dyn Benchmark] = &[
     &pope::Pope,
     &mme::Mme,
     &mmbench::MmBench,
+    &seed_bench::SeedBench,
 ];
 
 /// Upstream's archive of questions, labels and scripts.
@@ -52,9 +54,14 @@ pub trait Benchmark: Sync {
     /// The name on the command line and of the folder.
     fn name(&self) -> &'static str;
 
-    /// The figure that stands in the paper's table: its path in [`Score::figures`], and by what it
-    /// is multiplied.
+    /// The figure that stands in the paper's table, or would: its path in [`Score::figures`], and by
+    /// what it is multiplied.
     fn paper_table_figure(&self) -> (&'static str, f64);
+
+    /// Whether the paper's table has that figure.
+    fn is_in_paper(&self) -> bool {
+        true
+    }
 
     /// Digits after the point when figures are shown, as the official script has it.
     fn decimals(&self) -> usize {
@@ -214,7 +221,8 @@ enum Ids {
     Repeated,
 }
 
-/// The questions of a file that `model_vqa_loader.py` reads, with pictures below `pictures`.
+/// The questions of a file that `model_vqa_loader.py` reads. `pictures` is what stands before the names
+/// of its pictures: their folder and `/`, or nothing.
 fn loader_questions(
     path: &Path,
     pictures: &str,
@@ -236,7 +244,7 @@ fn loader_questions(
             id: line.question_id,
             prompt: line.text.clone(),
             text: line.text,
-            picture: Some(PictureSource::File(format!("{pictures}/{}", line.image))),
+            picture: Some(PictureSource::File(format!("{pictures}{}", line.image))),
             crop: Crop::Model,
             max_new_tokens: 128,
             choices: None,

@@ -50,7 +50,7 @@ impl Benchmark for Gqa {
     }
 
     fn questions(&self, folder: &Path) -> Result<Vec<Question>, BenchmarkError> {
-        loader_questions(&folder.join(QUESTIONS), "images", Ids::Unique)
+        loader_questions(&folder.join(QUESTIONS), "images/", Ids::Unique)
     }
 
     fn score(&self, asked: &Asked<'_>) -> Result<Scored, BenchmarkError> {

@@ -70,7 +70,7 @@ impl Benchmark for Mme {
     }
 
     fn questions(&self, folder: &Path) -> Result<Vec<Question>, BenchmarkError> {
-        loader_questions(&folder.join(QUESTIONS), PICTURES.path, Ids::Repeated)
+        loader_questions(&folder.join(QUESTIONS), "images/", Ids::Repeated)
     }
 
     fn score(&self, asked: &Asked<'_>) -> Result<Scored, BenchmarkError> {

@@ -65,7 +65,7 @@ impl Benchmark for Pope {
     }
 
     fn questions(&self, folder: &Path) -> Result<Vec<Question>, BenchmarkError> {
-        loader_questions(&folder.join(QUESTIONS), "val2014", Ids::Unique)
+        loader_questions(&folder.join(QUESTIONS), "val2014/", Ids::Unique)
     }
 
     fn score(&self, asked: &Asked<'_>) -> Result<Scored, BenchmarkError> {

@@ -65,7 +65,7 @@ impl Benchmark for TextVqa {
     }
 
     fn questions(&self, folder: &Path) -> Result<Vec<Question>, BenchmarkError> {
-        loader_questions(&folder.join(QUESTIONS), "train_images", Ids::Repeated)
+        loader_questions(&folder.join(QUESTIONS), "train_images/", Ids::Repeated)
     }
 
     fn score(&self, asked: &Asked<'_>) -> Result<Scored, BenchmarkError> {
