@@ -63,6 +63,11 @@ pub(super) trait Job: Sync {
 
     /// Writes the folder that the next task or the engine reads.
     fn export(&self, model: &Self::Model, folder: &Path) -> Result<(), ModelError>;
+
+    /// Writes what the run leaves, if that is something else.
+    fn leave(&self, model: &Self::Model, folder: &Path) -> Result<(), ModelError> {
+        self.export(model, folder)
+    }
 }
 
 /// The micro-batches of a step, or why there are none.

@@ -16,7 +16,7 @@ use crate::optimizer::{AdamW, AdamWConfig, GroupOptions, ParameterGroup, paramet
 use crate::recipe::{DeviceKind, From, Learns, Memory, Recipe, Schedule, Template};
 use crate::schedule::CosineSchedule;
 use crate::step::{Accumulation, NonFinite, StepOptions};
-use crate::weights::{Start, StartParts};
+use crate::weights::{Part, Start, StartParts, read_language, read_tower};
 
 /// What a run works on.
 #[derive(Debug)]
@@ -203,10 +203,12 @@ fn check_stages(recipe: &Recipe) -> Result<(), TrainError> {
     }
     if let Learns::Adapters(adapters) = recipe.train.language
         && !adapters.merge
+        && !matches!(recipe.start.language, Some(From::Folder(_)))
     {
         return not(
             "train.lora_merge",
-            "expected true; adapters beside the weights are not written yet",
+            "expected true, or a folder in language.from: adapters without the weights that they \
+             belong to are of no use",
         );
     }
     Ok(())
@@ -288,6 +290,31 @@ fn start(recipe: &Recipe, tokenizer: &Tokenizer) -> Result<Start, TrainError> {
             };
             Start::random(config, Some(tokenizer.unk()), recipe.seed)
         }
+        (From::Folder(vision), From::Nothing(projector), From::Nothing(language)) => {
+            let (vision, preprocess, tensors) = read_tower(vision)?;
+            let config = Config {
+                layout: Layout::Authors,
+                vision,
+                projector: *projector,
+                language: language.config(tokenizer.vocab_size(), tokenizer.bos(), tokenizer.eos()),
+                preprocess,
+                tower_name: None,
+            };
+            let pad = Some(tokenizer.unk());
+            Start::from_part(config, pad, tensors, Part::Vision, recipe.seed)
+        }
+        (From::Nothing(vision), From::Nothing(projector), From::Folder(language)) => {
+            let (language, pad, tensors) = read_language(language)?;
+            let config = Config {
+                layout: Layout::Authors,
+                vision: vision.clone(),
+                projector: *projector,
+                language,
+                preprocess: Preprocess::clip(recipe.data.aspect, vision.image_size),
+                tower_name: None,
+            };
+            Start::from_part(config, pad, tensors, Part::Language, recipe.seed)
+        }
         (From::Folder(vision), projector, From::Folder(language)) => {
             let kind = match projector {
                 From::Nothing(kind) => Some(*kind),
@@ -305,9 +332,8 @@ fn start(recipe: &Recipe, tokenizer: &Tokenizer) -> Result<Start, TrainError> {
             })?
         }
         _ => {
-            let wrong = "expected folders for both of them, or sizes for both of them and a type of \
-                         projector";
-            return Err(TrainError::key("vision, language", wrong));
+            let wrong = "expected a type, as tower and language model are not both from folders";
+            return Err(TrainError::key("projector.from", wrong));
         }
     };
     start.config.preprocess.aspect = recipe.data.aspect;

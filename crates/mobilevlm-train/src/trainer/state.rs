@@ -20,13 +20,14 @@ const WEIGHTS: &str = "weights.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// Keys that may change while a run is stopped: they change nothing in what is learnt.
-const FREE: [&str; 8] = [
+const FREE: [&str; 9] = [
     "output_dir",
     "run.save_steps",
     "run.save_total_limit",
     "run.tensorboard",
     "run.feature_cache",
     "run.device_memory",
+    "train.lora_merge",
     "data.eval_data_path",
     "world.eval_count",
 ];

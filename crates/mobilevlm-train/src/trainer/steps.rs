@@ -76,7 +76,7 @@ impl<J: Job> Trainer<'_, '_, J> {
         }
         self.records.sync()?;
         let path = self.folder.file("model");
-        self.job.export(&model, &path)?;
+        self.job.leave(&model, &path)?;
         Ok(Outcome::Finished {
             model: path,
             steps: self.plan.steps(),

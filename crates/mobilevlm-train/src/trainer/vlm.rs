@@ -18,7 +18,7 @@ use crate::error::ModelError;
 use crate::model::{LoraConfig, MobileVlm, used_pictures};
 use crate::optimizer::AdamW;
 use crate::random::Draws;
-use crate::recipe::{Learns, Recipe};
+use crate::recipe::{From, Learns, Lora, Recipe};
 use crate::step::PartGradients;
 use crate::weights::{Export, ExportDtype, Start};
 
@@ -29,6 +29,8 @@ pub(super) struct Vlm {
     /// The folder of the tokenizer's files.
     tokenizer: PathBuf,
     lora: Option<LoraConfig>,
+    /// The folder that adapters are for, where they are left beside its weights.
+    base: Option<PathBuf>,
     samples: Samples,
     features: Features,
     /// Places that a picture takes in a row.
@@ -67,6 +69,12 @@ impl Vlm {
             start: setup.start,
             tokenizer: setup.tokenizer,
             lora: setup.lora,
+            base: match (recipe.train.language, &recipe.start.language) {
+                (Learns::Adapters(Lora { merge: false, .. }), Some(From::Folder(folder))) => {
+                    Some(folder.clone())
+                }
+                _ => None,
+            },
             samples,
             places: setup.model.picture_places(),
             mask: match recipe.upstream.attention_mask_not_pad {
@@ -78,6 +86,15 @@ impl Vlm {
             recomputes: recipe.run.gradient_checkpointing,
         };
         Ok((job, setup.model, setup.optimizer, setup.device))
+    }
+
+    fn export_of(&self) -> Export<'_> {
+        Export {
+            start: &self.start,
+            tokenizer: &self.tokenizer,
+            lora: self.lora,
+            dtype: ExportDtype::F32,
+        }
     }
 
     fn splice(&self, rows: &[Labelled]) -> Result<Splice, SpliceError> {
@@ -183,12 +200,13 @@ impl Job for Vlm {
     }
 
     fn export(&self, model: &MobileVlm, folder: &Path) -> Result<(), ModelError> {
-        let export = Export {
-            start: &self.start,
-            tokenizer: &self.tokenizer,
-            lora: self.lora,
-            dtype: ExportDtype::F32,
-        };
-        export.write(folder, model, self.features.tower())
+        self.export_of().write(folder, model, self.features.tower())
+    }
+
+    fn leave(&self, model: &MobileVlm, folder: &Path) -> Result<(), ModelError> {
+        match (&self.lora, &self.base) {
+            (Some(lora), Some(base)) => self.export_of().write_adapters(folder, model, lora, base),
+            _ => self.export(model, folder),
+        }
     }
 }

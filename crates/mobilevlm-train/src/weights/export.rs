@@ -91,6 +91,12 @@ impl Export<'_> {
     }
 
     fn fill(&self, folder: &Path, tensors: &Inventory) -> Result<(), ModelError> {
+        self.describe(folder)?;
+        write_weights(folder, tensors)
+    }
+
+    /// Writes all that stands beside the weights.
+    pub(super) fn describe(&self, folder: &Path) -> Result<(), ModelError> {
         copy_tokenizer(self.tokenizer, folder)?;
         let config = &self.start.config;
         let keys = json::config(&self.start.keys, config, self.start.pad, self.dtype);
@@ -99,8 +105,7 @@ impl Export<'_> {
             write_json(&folder.join("vision_config.json"), &vision)?;
         }
         let preprocessor = json::preprocessor(&config.preprocess);
-        write_json(&folder.join("preprocessor_config.json"), &preprocessor)?;
-        write_weights(folder, tensors)
+        write_json(&folder.join("preprocessor_config.json"), &preprocessor)
     }
 }
 

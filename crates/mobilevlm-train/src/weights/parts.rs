@@ -97,8 +97,10 @@ pub(crate) fn read_language(
     Ok((language, pad, named(folder, Names::Model)?))
 }
 
-/// Adds what a whole model's configuration has and its parts' lack.
+/// Adds what a whole model's configuration has and its parts' lack; what a whole one says of its
+/// tower, of which nobody hears here, must not contradict it.
 fn complete(keys: &mut serde_json::Map<String, Value>) {
+    keys.retain(|key, _| !key.starts_with("mm_"));
     keys.insert("model_type".to_owned(), "mobilevlm".into());
     for (key, value) in [
         ("mm_projector_type", "linear"),

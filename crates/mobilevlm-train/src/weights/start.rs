@@ -43,6 +43,13 @@ pub struct StartParts {
 
 const PREFIXES: [&str; 3] = ["vision.", "projector.", "language."];
 
+/// A part that is read where all others begin with random values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Vision,
+    Language,
+}
+
 impl Start {
     /// Random values for everything; `seed` decides about them.
     pub fn random(config: Config, pad: Option<u32>, seed: u64) -> Start {
@@ -53,6 +60,29 @@ impl Start {
             tensors: Inventory::default(),
             random: RandomSource::new(seed),
             is_new: PREFIXES.to_vec(),
+        }
+    }
+
+    /// One part from tensors that were read, under the names of an [`Inventory`], and random values
+    /// for everything else; `seed` decides about them.
+    pub(crate) fn from_part(
+        config: Config,
+        pad: Option<u32>,
+        tensors: Inventory,
+        part: Part,
+        seed: u64,
+    ) -> Start {
+        let own = match part {
+            Part::Vision => "vision.",
+            Part::Language => "language.",
+        };
+        let read = tensors.iter().filter(|(name, _)| name.starts_with(own));
+        Start {
+            tensors: read
+                .map(|(name, tensor)| (name.to_owned(), tensor.clone()))
+                .collect(),
+            is_new: PREFIXES.into_iter().filter(|part| *part != own).collect(),
+            ..Start::random(config, pad, seed)
         }
     }
 

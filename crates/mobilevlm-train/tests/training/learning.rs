@@ -11,7 +11,7 @@ use mobilevlm_train::recipe::Recipe;
 use mobilevlm_train::run::{Metrics, Record};
 use mobilevlm_train::{Outcome, TrainOptions, train};
 
-use crate::toy::{COLOURS, Toy, run, talk};
+use crate::toy::{COLOURS, Toy, run, talk, tensors};
 
 /// One sample of each colour.
 fn colours() -> Toy {
@@ -56,14 +56,6 @@ fn one_batch_is_learnt_by_heart_and_the_engine_says_it() {
             .unwrap();
         assert_eq!(text.trim(), name);
     }
-}
-
-fn tensors(model: &Path) -> BTreeMap<String, Bytes> {
-    let bytes = Bytes::from(fs::read(model.join("model.safetensors")).unwrap());
-    let entries = safetensors::parse(&bytes).unwrap().into_iter();
-    entries
-        .map(|entry| (entry.name, bytes.slice(entry.range)))
-        .collect()
 }
 
 #[test]

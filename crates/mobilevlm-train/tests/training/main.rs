@@ -5,4 +5,5 @@ mod chain;
 mod interrupted;
 mod learning;
 mod replicas;
+mod starts;
 mod toy;

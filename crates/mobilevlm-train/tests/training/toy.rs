@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mobilevlm_checkpoint::{Bytes, safetensors};
 use mobilevlm_data::world::png;
 use mobilevlm_processor::RgbImage;
 use mobilevlm_train::recipe::Recipe;
@@ -139,6 +140,15 @@ pub(crate) fn run(
             evaluate: None,
         },
     )
+}
+
+/// The tensors of a folder of one file.
+pub(crate) fn tensors(model: &Path) -> BTreeMap<String, Bytes> {
+    let bytes = Bytes::from(fs::read(model.join("model.safetensors")).unwrap());
+    let entries = safetensors::parse(&bytes).unwrap().into_iter();
+    entries
+        .map(|entry| (entry.name, bytes.slice(entry.range)))
+        .collect()
 }
 
 /// Every file of a run that must be as in a run without interruption, with its bytes; of the
