@@ -465,3 +465,57 @@ fn the_folder_of_a_benchmark_is_found_from_the_one_above() {
         assert!(questions(*task, folder.path(), false).is_ok());
     }
 }
+
+#[test]
+fn damage_at_random_places_never_panics_and_names_its_file() {
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    let mut refused = 0;
+    for (task, files) in [
+        (
+            "gqa",
+            &[
+                "llava_gqa_testdev_balanced.jsonl",
+                "testdev_balanced_questions.json",
+            ][..],
+        ),
+        ("sqa", &["llava_test_CQM-A.json", "problems.json"]),
+        (
+            "textvqa",
+            &["llava_textvqa_val_v051_ocr.jsonl", "TextVQA_0.5.1_val.json"],
+        ),
+        (
+            "pope",
+            &["llava_pope_test.jsonl", "coco/coco_pope_random.json"],
+        ),
+        ("mme", &["llava_mme.jsonl", "images/color/3334.txt"]),
+        ("mmbench", &["mmbench_dev_en_20231003.tsv"]),
+        ("seed_bench", &["llava-seed-bench.jsonl", "SEED-Bench.json"]),
+    ] {
+        let copy = Copy::new(task);
+        for file in files.iter().chain(&["answers.jsonl"]) {
+            let whole = copy.read(file).into_bytes();
+            for _ in 0..10 {
+                let mut damaged = whole.clone();
+                let place = random(damaged.len());
+                match random(4) {
+                    0 => damaged.truncate(place),
+                    1 => damaged[place] = random(256) as u8,
+                    2 => damaged.insert(place, b"\"{}[]\t\n,:\\"[random(10)]),
+                    _ => _ = damaged.drain(place..(place + random(40)).min(whole.len())),
+                }
+                if let Err(error) = copy.with(file, damaged) {
+                    let folder = copy.folder.path().display().to_string();
+                    assert!(error.starts_with(&folder), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 70, "{refused}");
+}
