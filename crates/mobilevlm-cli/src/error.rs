@@ -60,6 +60,9 @@ pub(crate) enum CliError {
     /// A benchmark cannot be asked or scored.
     #[error(transparent)]
     Benchmark(#[from] mobilevlm_eval::BenchmarkError),
+    /// An evaluation cannot begin, go on or be merged.
+    #[error(transparent)]
+    Run(mobilevlm_eval::run::RunError),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] mobilevlm::Error),
@@ -95,6 +98,15 @@ pub(crate) enum CliError {
     /// Standard output cannot be written. A closed pipe is no failure: the reader had enough.
     #[error("standard output cannot be written")]
     Output(#[from] io::Error),
+}
+
+impl From<mobilevlm_eval::run::RunError> for CliError {
+    fn from(error: mobilevlm_eval::run::RunError) -> CliError {
+        match error {
+            mobilevlm_eval::run::RunError::Cancelled => CliError::Interrupted,
+            error => CliError::Run(error),
+        }
+    }
 }
 
 impl CliError {

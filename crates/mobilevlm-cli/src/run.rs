@@ -27,6 +27,8 @@ pub fn run() -> ExitCode {
         Command::Data(args) => commands::data::run(&args, terminal),
         Command::Eval(args) => commands::eval::run(&args, terminal),
         Command::Score(args) => commands::score::run(&args, terminal),
+        Command::Merge(args) => commands::merge::run(&args, terminal),
+        Command::Report(args) => commands::report::run(&args, terminal),
         #[cfg(feature = "train")]
         Command::Train(args) => commands::train::run(&args, terminal),
         Command::Bench(args) => commands::bench::run(&args, terminal),

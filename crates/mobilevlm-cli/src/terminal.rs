@@ -137,7 +137,7 @@ impl Progress {
             let bar = ProgressBar::with_draw_target(Some(total), target)
                 .with_elapsed(started.elapsed())
                 .with_message(what);
-            let form = "{bar:30} {percent}%, {eta} left  {msg}";
+            let form = "{bar:30} {percent}%, {per_sec}, {eta} left  {msg}";
             bar.set_style(
                 ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()),
             );

@@ -22,6 +22,7 @@ mod benchmarks;
 mod error;
 mod figures;
 mod files;
+pub mod report;
 pub mod run;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,7 @@ mod convert;
 mod data;
 mod eval;
 mod groups;
+mod merge;
 mod score;
 #[cfg(feature = "train")]
 mod train;
@@ -22,11 +23,12 @@ use mobilevlm_tensor::Format;
 pub(crate) use compare::CompareArgs;
 pub(crate) use convert::{Choice, ConvertArgs};
 pub(crate) use data::{DataArgs, DataCheckArgs, DataMixArgs, DataVerb, TemplateName, WorldArgs};
-pub(crate) use eval::{EvalArgs, Task};
+pub(crate) use eval::{EvalArgs, RunArgs, WORLD};
 pub(crate) use groups::{
     ArithmeticName, ComputeArgs, ExifMode, GenerateArgs, ModelArgs, RandomShape,
 };
 use groups::{format, mix};
+pub(crate) use merge::{MergeArgs, ReportArgs, ReportFormat};
 pub(crate) use score::ScoreArgs;
 #[cfg(feature = "train")]
 pub(crate) use train::TrainArgs;
@@ -88,6 +90,10 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Score recorded answers to a benchmark, as its official scripts do.
     Score(ScoreArgs),
+    /// Put the parts of an evaluation that machines shared together.
+    Merge(MergeArgs),
+    /// Show evaluations beside the paper's figures and beside each other.
+    Report(ReportArgs),
     /// Train a model, or compare the training with upstream's.
     #[cfg(feature = "train")]
     Train(TrainArgs),

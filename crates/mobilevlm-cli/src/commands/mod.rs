@@ -13,7 +13,9 @@ mod each;
 pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod man;
+pub(crate) mod merge;
 pub(crate) mod pull;
+pub(crate) mod report;
 pub(crate) mod score;
 pub(crate) mod tokenize;
 #[cfg(feature = "train")]

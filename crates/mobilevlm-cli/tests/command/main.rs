@@ -1,6 +1,7 @@
 //! The built command on the micro set in `golden/`, as a person or a script runs it.
 
 mod ask;
+mod benchmarks;
 mod calibrate;
 mod compare;
 mod convert;

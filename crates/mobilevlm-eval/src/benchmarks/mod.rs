@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::align::Alignment;
 use crate::answers::{Answers, Id};
 use crate::error::BenchmarkError;
+use crate::figures::ratio;
 use crate::files::{demand, json_lines, task_folder};
 
 pub use question::{Choices, Crop, PictureSource, Question};
@@ -86,6 +87,24 @@ pub trait Benchmark: Sync {
     /// [`BenchmarkError`] where the official script stops too, and for files that are not as they
     /// should be.
     fn score(&self, asked: &Asked<'_>) -> Result<Scored, BenchmarkError>;
+
+    /// The figure of the paper's table where each item counts as often as its weight says: with
+    /// weights of 1 it is [`Score::paper_table_figure`], with others what it would be had other
+    /// pictures been drawn. By default 100 × the mean of the items that count.
+    fn weighted_figure(&self, items: &[Item], weights: &[f64]) -> Option<f64> {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for (item, weight) in items.iter().zip(weights).filter(|(item, _)| item.counts) {
+            sum += weight * item.score;
+            count += weight;
+        }
+        ratio(100.0 * sum, count)
+    }
+
+    /// Whether pictures are drawn anew within each [`Item::group`], because the benchmark fixes how
+    /// many each has.
+    fn draws_within_groups(&self) -> bool {
+        false
+    }
 }
 
 /// A file or folder of a benchmark.

@@ -10,6 +10,7 @@ use mobilevlm_data::replace_file;
 use super::record::Record;
 use super::shard::Shard;
 use super::{ANSWERS_FILE, RunError, SHARDS};
+use crate::benchmarks::BENCHMARKS;
 
 /// A benchmark whose parts have become one.
 #[derive(Clone, Debug)]
@@ -42,13 +43,13 @@ struct Part {
 /// [`RunError::Shards`] names the parts that are missing, doubled, unfinished or of another run;
 /// [`RunError::Changed`] if `out` has answers of another run.
 pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Vec<Merged>, RunError> {
-    let mut tasks: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+    // In the order of the paper's table.
+    let place = |task: &str| BENCHMARKS.iter().position(|one| one.name() == task);
+    let mut tasks: BTreeMap<(Option<usize>, String), Vec<Part>> = BTreeMap::new();
     for run in runs {
         for part in parts(run)? {
-            tasks
-                .entry(part.record.task.clone())
-                .or_default()
-                .push(part);
+            let task = part.record.task.clone();
+            tasks.entry((place(&task), task)).or_default().push(part);
         }
     }
     if tasks.is_empty() {
@@ -62,7 +63,7 @@ pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Vec<Merged>, RunError> {
     // A part that lacks a whole benchmark has not come to it yet.
     let wholes = tasks
         .into_iter()
-        .map(|(task, parts)| {
+        .map(|((_, task), parts)| {
             whole(out, parts).map_err(|wrong| RunError::Shards {
                 folder: out.to_owned(),
                 wrong: format!("{task}: {wrong}"),

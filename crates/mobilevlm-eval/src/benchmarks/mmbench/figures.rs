@@ -1,10 +1,11 @@
 //! The figures of OpenCompass's `eval_mmbench.py`, and the plain ones that others quote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::ROTATION;
 use super::table::Row;
-use crate::figures::{Figures, percent};
+use crate::benchmarks::Item;
+use crate::figures::{Figures, percent, ratio};
 
 /// Each question with its number of rotations and 1 if all of them are right; by index.
 /// `incomplete`: indices of questions that are left out.
@@ -62,4 +63,21 @@ fn by<'a>(circular: &[(&'a Row, usize, f64)], category: impl Fn(&'a Row) -> &'a 
         .into_iter()
         .map(|(name, scores)| (name, percent(scores)))
         .collect()
+}
+
+/// 100 × the mean of the questions, each right if all its rotations are, with the weight of the
+/// first.
+pub(super) fn weighted_figure(items: &[Item], weights: &[f64]) -> Option<f64> {
+    let mut questions: HashMap<&str, (f64, f64)> = HashMap::new();
+    for (item, weight) in items.iter().zip(weights) {
+        let question = questions.entry(&item.group).or_insert((*weight, 1.0));
+        question.1 *= item.score;
+    }
+    let (mut right, mut count) = (0.0, 0.0);
+    // Sums of whole numbers: their order does not matter.
+    for (weight, score) in questions.into_values() {
+        right += weight * score;
+        count += weight;
+    }
+    ratio(100.0 * right, count)
 }

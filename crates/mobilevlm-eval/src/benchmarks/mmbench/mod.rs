@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use self::figures::{circular, figures};
+use self::figures::{circular, figures, weighted_figure};
 use self::names::option_named;
 use self::table::{LETTERS, Row, is_missing, read_table};
 use super::{
@@ -106,6 +106,10 @@ impl Benchmark for MmBench {
         }
         scored.figures = figures(&judged, &circular, unparsed);
         Ok(scored)
+    }
+
+    fn weighted_figure(&self, items: &[Item], weights: &[f64]) -> Option<f64> {
+        weighted_figure(items, weights)
     }
 }
 

@@ -13,11 +13,13 @@ use std::path::Path;
 
 use serde_json::json;
 
-use self::figures::figures;
+use self::figures::{figures, weighted_figure};
 use self::gold::{find, place, read_gold};
 use self::heard::{Heard, item, says};
 use self::pairs::pairs;
-use super::{Asked, BENCHMARK_DATA, Benchmark, Ids, Question, Scored, Source, loader_questions};
+use super::{
+    Asked, BENCHMARK_DATA, Benchmark, Ids, Item, Question, Scored, Source, loader_questions,
+};
 use crate::answers::Id;
 use crate::error::BenchmarkError;
 use crate::figures::Figures;
@@ -150,5 +152,13 @@ impl Benchmark for Mme {
             });
         }
         Ok(scored)
+    }
+
+    fn weighted_figure(&self, items: &[Item], weights: &[f64]) -> Option<f64> {
+        weighted_figure(items, weights)
+    }
+
+    fn draws_within_groups(&self) -> bool {
+        true
     }
 }

@@ -10,8 +10,10 @@ use std::path::Path;
 use serde::Deserialize;
 
 use self::labels::read_labels;
-use self::split::{SHARES, score_split};
-use super::{Asked, BENCHMARK_DATA, Benchmark, Ids, Question, Scored, Source, loader_questions};
+use self::split::{SHARES, score_split, weighted_figure};
+use super::{
+    Asked, BENCHMARK_DATA, Benchmark, Ids, Item, Question, Scored, Source, loader_questions,
+};
 use crate::answers::Id;
 use crate::error::BenchmarkError;
 use crate::figures::{Figures, mean};
@@ -120,5 +122,9 @@ impl Benchmark for Pope {
             scored.figures.push(split, figure.clone());
         }
         Ok(scored)
+    }
+
+    fn weighted_figure(&self, items: &[Item], weights: &[f64]) -> Option<f64> {
+        weighted_figure(items, weights)
     }
 }

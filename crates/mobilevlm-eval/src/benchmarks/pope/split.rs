@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
-use super::QuestionLine;
 use super::labels::Label;
+use super::{QuestionLine, SPLITS};
 use crate::answers::Id;
 use crate::benchmarks::{Asked, Item, Scored};
-use crate::figures::{Figure, Figures, ratio};
+use crate::figures::{Figure, Figures, mean, ratio};
 
 /// The figures of a split that are averaged.
 pub(super) const SHARES: [&str; 5] = ["accuracy", "precision", "recall", "f1", "yes_ratio"];
@@ -108,6 +108,32 @@ pub(super) fn score_split(
     }
     figures.push("questions", lines.len());
     figures
+}
+
+/// 100 × the mean F1 of the splits.
+pub(super) fn weighted_figure(items: &[Item], weights: &[f64]) -> Option<f64> {
+    let f1 = |split: &&str| {
+        // What was called yes, what is yes, and what is both.
+        let (mut called, mut is, mut both, mut seen) = (0.0, 0.0, 0.0, false);
+        for (item, weight) in items
+            .iter()
+            .zip(weights)
+            .filter(|(item, _)| item.group == *split)
+        {
+            seen = true;
+            let (said, gold) = (item.said == "yes", item.gold == "yes");
+            called += weight * f64::from(said);
+            is += weight * f64::from(gold);
+            both += weight * f64::from(said && gold);
+        }
+        let (precision, recall) = (ratio(both, called), ratio(both, is));
+        let f1 = precision
+            .zip(recall)
+            .and_then(|(p, r)| ratio(2.0 * p * r, p + r));
+        seen.then_some(f1)
+    };
+    let f1: Option<Vec<f64>> = SPLITS.iter().filter_map(f1).collect();
+    mean(f1?).map(|mean| 100.0 * mean)
 }
 
 #[cfg(test)]

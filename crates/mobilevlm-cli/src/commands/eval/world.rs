@@ -1,13 +1,13 @@
-//! `mobilevlm eval`: how often a model is right.
+//! `mobilevlm eval world`: how often a model is right about pictures that no training has shown.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use mobilevlm_data::replace_file;
-use mobilevlm_eval::world::{self, Exam, ExamError, Examined, KindFigures};
+use mobilevlm_eval::world::{Exam, ExamError, Examined, KindFigures, examine, figures};
 use serde::Serialize;
 
-use crate::args::{EvalArgs, Task};
+use crate::args::EvalArgs;
 use crate::error::CliError;
 use crate::interrupt;
 use crate::plan::{self, Network};
@@ -22,18 +22,18 @@ struct Report {
     figures: BTreeMap<&'static str, KindFigures>,
 }
 
-pub(crate) fn run(args: &EvalArgs, terminal: Terminal) -> Result<(), CliError> {
-    let Task::World = args.task;
+pub(super) fn run(args: &EvalArgs, terminal: Terminal) -> Result<(), CliError> {
+    let (world, usual) = (&args.world, Exam::default());
     let exam = Exam {
-        limit: args.limit.into(),
-        seed: args.seed,
-        size: args.size,
+        limit: world.limit.map_or(usual.limit, Into::into),
+        seed: world.seed.unwrap_or(usual.seed),
+        size: world.size.unwrap_or(usual.size),
     };
     let found = plan::find_model(args.model.model.as_deref(), Network::Allowed, terminal)?;
     let model = plan::open_model(&args.model, &args.compute, Network::Allowed, terminal)?;
     let mut bar = terminal.progress("answering");
     let cancel = interrupt::stoppable();
-    let examined = world::examine(&model, &exam, &cancel, &mut |done, total| {
+    let examined = examine(&model, &exam, &cancel, &mut |done, total| {
         bar.show(done, total);
     });
     bar.finish();
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &EvalArgs, terminal: Terminal) -> Result<(), CliError> {
         ExamError::Cancelled => CliError::Interrupted,
         other => CliError::Failed(other.to_string()),
     })?;
-    if let Some(path) = &args.answers {
+    if let Some(path) = &world.answers {
         replace_file(path, |out| write_lines(&examined, out)).map_err(|source| CliError::File {
             path: path.display().to_string(),
             doing: "written",
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &EvalArgs, terminal: Terminal) -> Result<(), CliError> {
     let report = Report {
         model: found.name,
         n: examined.len(),
-        figures: world::figures(&examined),
+        figures: figures(&examined),
     };
     match args.json {
         true => print_json(&report),
