@@ -189,6 +189,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             learning_rate: 1e-3,
             mm_projector_lr: None,
             weight_decay: 0.1,
+            upstream_loses_tower: false,
         };
         AdamW::new(
             AdamWConfig {

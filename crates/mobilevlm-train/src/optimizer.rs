@@ -31,13 +31,13 @@ pub struct GroupOptions {
     pub mm_projector_lr: Option<f64>,
     /// The decay of those that decay.
     pub weight_decay: f64,
+    /// Whether, with a rate for the projector, what of the tower is outside its layers is in no
+    /// group. Upstream loses it so, and its tower is frozen.
+    pub upstream_loses_tower: bool,
 }
 
 /// Upstream's groups of the named parameters: those that decay, then those that do not; with a rate
 /// of its own for the projector, the rest so and then the projector so. Groups can be empty.
-///
-/// With a rate for the projector, upstream loses what of the tower is outside its layers. The tower
-/// is frozen in every recipe, so it makes no difference.
 pub fn parameter_groups<'a>(
     names: impl IntoIterator<Item = &'a str>,
     options: &GroupOptions,
@@ -55,7 +55,9 @@ pub fn parameter_groups<'a>(
     }
     for name in names {
         let is_projector = name.contains("mm_projector");
-        let is_lost = name.contains("vision_tower") && !name.contains(".layers.");
+        let is_lost = options.upstream_loses_tower
+            && name.contains("vision_tower")
+            && !name.contains(".layers.");
         let place = usize::from(!decays(name));
         let place = match options.mm_projector_lr {
             Some(_) if is_lost => continue,

@@ -113,6 +113,7 @@ fn optimizer(model: &MobileVlm, weight_decay: f64) -> AdamW {
         learning_rate: 1e-2,
         mm_projector_lr: None,
         weight_decay,
+        upstream_loses_tower: false,
     };
     AdamW::new(AdamWConfig::default(), parameter_groups(names, &options))
 }
@@ -224,6 +225,64 @@ fn bfloat16_gives_the_losses_and_gradients_of_float32_within_its_rounding() {
         let distance = norm(exact.clone() - features.cast(DType::F32));
         assert!(distance > 0.0 && distance < 1e-4 * norm(exact));
     }
+}
+
+#[test]
+fn a_tower_that_learns_lowers_the_loss_as_its_gradients_say() {
+    let start = Start::random(config(Projector::LdpNetV2(LdpV2::PoolPeg)), Some(0), 3);
+    let device = Device::flex().autodiff();
+    let toy = Toy {
+        model: start.model(&device).unwrap(),
+        tower: start.tower(&Device::flex()).unwrap(),
+    };
+    let model = toy.model.clone().with_tower(start.tower(&device).unwrap());
+    let model = train_only(model, "", |name| name.contains("vision_tower"));
+    let batch = toy.batch(&[4, 2], true);
+    let loss = |model: &MobileVlm| {
+        let tower = model.tower().unwrap();
+        let pixels = burn::tensor::Tensor::ones([2, 3, 56, 56], &device);
+        model
+            .loss(&batch, Some(tower.forward(pixels)), None)
+            .unwrap()
+    };
+    let value = |model: &MobileVlm| loss(model).sum.unwrap().into_scalar::<f32>() / 6.0;
+    // The frozen tower has the same weights.
+    let frozen = toy.loss(&toy.model, &batch, None).sum.unwrap();
+    assert_eq!(value(&model), frozen.into_scalar::<f32>() / 6.0);
+
+    let mut accumulated = Accumulated::new(StepOptions::default());
+    accumulated.add(&model, "", loss(&model));
+    let gradients = accumulated.gradients();
+    let names: Vec<String> = parameters(&model, "")
+        .into_iter()
+        .filter(|parameter| parameter.trained)
+        .map(|parameter| parameter.name)
+        .collect();
+    assert!(names.len() > 10 && names.iter().all(|name| name.contains("vision_tower")));
+    let slope: f32 = names
+        .iter()
+        .flat_map(|name| gradients.values(name).unwrap())
+        .map(f32::abs)
+        .sum();
+
+    // AdamW's first step is the rate, against the sign of every gradient.
+    let rate = 2e-5;
+    let mut optimizer = optimizer(&model, 0.0);
+    let before = value(&model);
+    let options = StepOptions {
+        max_grad_norm: None,
+        ..StepOptions::default()
+    };
+    let mut accumulated = Accumulated::new(options);
+    accumulated.add(&model, "", loss(&model));
+    let (model, _) = accumulated
+        .finish(model, "", &mut optimizer, &[rate, rate])
+        .unwrap();
+    let lowered = (before - value(&model)) / (rate as f32 * slope);
+    assert!(
+        (0.9..1.1).contains(&lowered),
+        "{lowered} of the slope {slope}"
+    );
 }
 
 #[test]

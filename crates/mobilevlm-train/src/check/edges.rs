@@ -126,6 +126,7 @@ pub(super) fn edges(folder: &Folder, device: &Device, items: &mut Items) -> Resu
                 learning_rate: 0.0,
                 mm_projector_lr: None,
                 weight_decay: 0.0,
+                upstream_loses_tower: true,
             };
             let names = parameters(&begin.model, "");
             let names = names.iter().map(|parameter| parameter.name.as_str());

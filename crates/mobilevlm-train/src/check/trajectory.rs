@@ -148,6 +148,7 @@ fn groups(
             .ok_or_else(|| Wrong(format!("{}: no --learning_rate", run.name)))?,
         mm_projector_lr: run.number("mm_projector_lr")?,
         weight_decay: run.number("weight_decay")?.unwrap_or(0.0),
+        upstream_loses_tower: true,
     };
     // The tower is marked too where nothing else is frozen; it has no gradients all the same.
     let all = !run.flag("tune_mm_mlp_adapter") && begin.lora.is_none();

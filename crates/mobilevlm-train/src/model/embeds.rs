@@ -49,7 +49,7 @@ impl MobileVlm {
             table.push(self.language.embed(&tokens));
         }
         if let Some(features) = features {
-            let features = match device.is_autodiff() {
+            let features = match device.is_autodiff() && !features.device().is_autodiff() {
                 true => Tensor::from_inner(features),
                 false => features,
             };

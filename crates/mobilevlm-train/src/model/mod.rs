@@ -44,10 +44,11 @@ use projector::Projector;
 use rows::Rows;
 pub(crate) use source::Place;
 
-/// Projector and language model: what the two stages train. The tower is a [`VisionTower`] of its
-/// own, whose features come in here.
+/// Projector and language model: what the two stages train. A frozen tower is a [`VisionTower`] of
+/// its own, whose features come in here; one that learns is a part of the model.
 #[derive(Module, Debug)]
 pub struct MobileVlm {
+    vision: Option<VisionTower>,
     projector: Projector,
     language: Language,
     #[module(skip)]
@@ -92,6 +93,7 @@ impl MobileVlm {
     ) -> Result<MobileVlm, TensorError> {
         let place = Place::new(source, device, "projector");
         Ok(MobileVlm {
+            vision: None,
             projector: Projector::new(config, &place)?,
             language: Language::new(&config.language, pad, source, device)?,
             sizes: Sizes {
@@ -136,6 +138,20 @@ impl MobileVlm {
         MobileVlm { packs, ..self }
     }
 
+    /// The same with a tower that learns, made on the model's device.
+    #[must_use]
+    pub fn with_tower(self, tower: VisionTower) -> MobileVlm {
+        MobileVlm {
+            vision: Some(tower),
+            ..self
+        }
+    }
+
+    /// The tower, where it learns.
+    pub fn tower(&self) -> Option<&VisionTower> {
+        self.vision.as_ref()
+    }
+
     /// The language model.
     pub fn language(&self) -> &Language {
         &self.language
@@ -156,7 +172,7 @@ impl MobileVlm {
     /// k − 1. Logits are computed for those places only.
     ///
     /// `features`: those of [`used_pictures`] in that order, `[pictures, P, V]`, on a device without
-    /// autodiff; `None` where there are none. `draws`: for dropout; `None` drops nothing.
+    /// autodiff where the tower is frozen; `None` where there are none. `draws`: for dropout; `None` drops nothing.
     ///
     /// # Errors
     /// [`ModelError::Input`] where features, ids or labels do not fit the model.

@@ -236,6 +236,13 @@ const TRAINED: &[Task] = &[Task::Stage1, Task::Stage2, Task::Vlm, Task::Clip, Ta
 const VLM: &[Task] = &[Task::Stage1, Task::Stage2, Task::Vlm];
 const PICTURES: &[Task] = &[Task::Stage1, Task::Stage2, Task::Vlm, Task::Clip];
 const LANGUAGE: &[Task] = &[Task::Stage1, Task::Stage2, Task::Vlm, Task::Lm];
+const TEMPLATED: &[Task] = &[
+    Task::Stage1,
+    Task::Stage2,
+    Task::Vlm,
+    Task::Lm,
+    Task::Tokenizer,
+];
 const TEXTS: &[Task] = &[Task::Lm, Task::Tokenizer];
 const CLIP: &[Task] = &[Task::Clip];
 const TOKENIZER: &[Task] = &[Task::Tokenizer];
@@ -303,7 +310,7 @@ pub(super) const KEYS: &[Key] = &[
     key("data.image_folder", PICTURES, Texts, Means("the folder of `data_path`"), "folders and tar files that pictures are looked up in, in this order"),
     key("data.texts", TEXTS, Texts, Means("none"), "files of text, every line one text"),
     key("data.eval_data_path", TRAINED, Text, Means("none"), "as `data_path`: what the evaluation looks at"),
-    key("data.template", LANGUAGE, OneOf(&["plain", "v1", "text"]), ByTask(&[(Task::Stage1, "\"plain\""), (Task::Stage2, "\"v1\""), (Task::Lm, "\"text\"")]), "how a sample becomes text: `plain` picture and caption, `v1` conversation, `text` (only `lm`) all of it, every id supervised (upstream: `version`)"),
+    key("data.template", TEMPLATED, OneOf(&["plain", "v1", "text"]), ByTask(&[(Task::Stage1, "\"plain\""), (Task::Stage2, "\"v1\""), (Task::Lm, "\"text\""), (Task::Tokenizer, "\"text\"")]), "how a sample becomes text: `plain` picture and caption, `v1` conversation, `text` (only `lm` and `tokenizer`) all of it, every id supervised (upstream: `version`); a tokenizer for `v1` knows the words of the template"),
     key("data.image_aspect_ratio", PICTURES, OneOf(&["square", "pad"]), ByTask(&[(Task::Stage1, "\"square\""), (Task::Stage2, "\"pad\""), (Task::Vlm, "\"pad\""), (Task::Clip, "\"square\"")]), "`square` cuts the middle out, `pad` adds borders of the mean colour"),
     key("data.model_max_length", TRAINED, Whole(8, 1 << 20), Is("2048"), "ids of a row, a picture counting as one; longer rows are cut"),
     key("data.group_by", TRAINED, OneOf(&["none", "length", "modality"]), ByTask(&[(Task::Stage1, "\"none\""), (Task::Stage2, "\"modality\""), (Task::Vlm, "\"modality\""), (Task::Clip, "\"none\""), (Task::Lm, "\"length\"")]), "what makes a batch: anything, samples of like length, or those of one modality too (upstream: `group_by_modality_length`)"),

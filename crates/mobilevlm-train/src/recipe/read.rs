@@ -322,10 +322,10 @@ fn data(source: &Source<'_>) -> Result<Data, RecipeError> {
         None => Template::Text,
     };
     match (source.task(), template) {
-        (Task::Lm, Template::Labels(TrainTemplate::Plain)) => {
+        (Task::Lm | Task::Tokenizer, Template::Labels(TrainTemplate::Plain)) => {
             return Err(source.contradiction(
                 "data.template",
-                "\"plain\" is a picture and its caption; lm has no pictures: expected \"text\" or \"v1\"",
+                "\"plain\" is a picture and its caption, and there are no pictures here: expected \"text\" or \"v1\"",
             ));
         }
         (task, Template::Text) if task.is_vlm() => {

@@ -292,7 +292,7 @@ fn sizes_must_fit_each_other() {
             "language.num_key_value_heads=3",
             "3 does not divide language.num_attention_heads = 2",
         ),
-        ("data.template=plain", "lm has no pictures"),
+        ("data.template=plain", "there are no pictures here"),
     ] {
         let message = mistake(LM, &[set]);
         assert!(message.contains(expected), "{message}");

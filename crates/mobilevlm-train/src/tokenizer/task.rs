@@ -3,8 +3,11 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use mobilevlm_data::TrainTemplate;
+use mobilevlm_processor::{Template as Words, Turn};
+
 use super::{Corpus, TrainTokenizerError, TrainedTokenizer, train};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Template};
 use crate::texts::{TextsError, TextsRead, for_each_text};
 
 /// Why the task could not be done.
@@ -52,12 +55,23 @@ pub fn make(recipe: &Recipe, stop: &dyn Fn() -> bool) -> Result<Made, TokenizerT
             found: recipe.task.name(),
         });
     };
+    // What the template says itself stands around every conversation that the model will read.
+    let around = (recipe.data.template == Template::Labels(TrainTemplate::V1)).then(|| {
+        let turn = Turn {
+            question: "?",
+            ..Turn::default()
+        };
+        Words::v1().render(&[turn])
+    });
     let mut corpus = Corpus::new();
     let read = for_each_text(&recipe.data.source, &mut |text| {
         if stop() {
             return ControlFlow::Break(());
         }
         corpus.add(text);
+        if let Some(around) = &around {
+            corpus.add(around);
+        }
         ControlFlow::Continue(())
     })?;
     let tokenizer = train(&corpus, sizes)?;

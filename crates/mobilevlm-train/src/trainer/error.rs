@@ -1,10 +1,11 @@
 //! Why a run does not begin, or ends before its time.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 
 use mobilevlm_data::world::WorldError;
-use mobilevlm_data::{DataError, OrderError};
+use mobilevlm_data::{DataError, OrderError, Problem};
 
 use crate::error::ModelError;
 use crate::recipe::TooLarge;
@@ -80,6 +81,18 @@ pub enum TrainError {
         /// What is wrong.
         wrong: String,
     },
+    /// Not one step was taken: no sample was whole and had a supervised id, or no loss was finite.
+    #[error(
+        "data: expected samples to learn from, found none in {steps} steps ({}); the model is not \
+         written. `mobilevlm data check` says which rows are wrong",
+        left_out_text(left_out)
+    )]
+    NothingLearnt {
+        /// Steps of the run.
+        steps: u64,
+        /// Samples that were left out, by what is wrong with them.
+        left_out: BTreeMap<Problem, u64>,
+    },
     /// The evaluation failed.
     #[error("the evaluation after step {step} failed")]
     Evaluation {
@@ -98,4 +111,15 @@ impl TrainError {
             wrong: wrong.into(),
         }
     }
+}
+
+fn left_out_text(left_out: &BTreeMap<Problem, u64>) -> String {
+    if left_out.is_empty() {
+        return "no sample was left out".to_owned();
+    }
+    let each = left_out.iter();
+    let each: Vec<String> = each
+        .map(|(problem, count)| format!("left out {count}: {problem}"))
+        .collect();
+    each.join(", ")
 }

@@ -69,14 +69,20 @@ impl Features {
         Ok(features)
     }
 
-    fn encode(&self, picture: &Picture) -> Result<Vec<f32>, Finding> {
+    /// What the tower gets of a picture, `[3, S, S]`.
+    pub(super) fn pixels(&self, picture: &Picture) -> Result<Vec<f32>, Finding> {
         let side = self.preprocessor.size;
-        let pixels = match picture.pixels()? {
+        Ok(match picture.pixels()? {
             Some(pixels) => self
                 .preprocessor
                 .normalise(&self.preprocessor.prepare(&pixels)),
             None => vec![0.0; 3 * side * side],
-        };
+        })
+    }
+
+    fn encode(&self, picture: &Picture) -> Result<Vec<f32>, Finding> {
+        let side = self.preprocessor.size;
+        let pixels = self.pixels(picture)?;
         let pixels = TensorData::new(pixels, [1, 3, side, side]);
         let features = self
             .tower

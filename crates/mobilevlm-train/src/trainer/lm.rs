@@ -88,6 +88,7 @@ impl Lm {
                 learning_rate: recipe.train.learning_rate,
                 mm_projector_lr: None,
                 weight_decay: recipe.train.weight_decay,
+                upstream_loses_tower: false,
             },
         );
         let longest = recipe.data.model_max_length;

@@ -69,13 +69,21 @@ impl Setup {
                 .map_err(crate::error::ModelError::from)?;
             lora = Some(config);
         }
-        let learns = |name: &str| match name.contains("mm_projector") {
-            true => recipe.train.projector,
-            false => match recipe.train.language {
+        if recipe.train.vision {
+            model = model.with_tower(start.tower(&trained)?);
+        }
+        let learns = |name: &str| {
+            if name.contains("mm_projector") {
+                return recipe.train.projector;
+            }
+            if name.contains("vision_tower") {
+                return recipe.train.vision;
+            }
+            match recipe.train.language {
                 Learns::Nothing => false,
                 Learns::All => true,
                 Learns::Adapters(_) => name.contains(".lora_"),
-            },
+            }
         };
         let model = train_only(model, "", learns);
         let optimizer = optimizer(recipe, &model);
@@ -195,12 +203,6 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), TrainError> {
 /// The same for the stages of a vision-language model.
 fn check_stages(recipe: &Recipe) -> Result<(), TrainError> {
     let not = |key, wrong: &str| Err(TrainError::key(key, wrong));
-    if recipe.train.vision {
-        return not(
-            "train.vision",
-            "expected false; a tower that learns with the projector cannot be trained yet",
-        );
-    }
     if let Learns::Adapters(adapters) = recipe.train.language
         && !adapters.merge
         && !matches!(recipe.start.language, Some(From::Folder(_)))
@@ -374,6 +376,7 @@ fn optimizer(recipe: &Recipe, model: &MobileVlm) -> AdamW {
             learning_rate: recipe.train.learning_rate,
             mm_projector_lr: recipe.train.projector_rate,
             weight_decay: recipe.train.weight_decay,
+            upstream_loses_tower: false,
         },
     );
     adamw(recipe, groups)

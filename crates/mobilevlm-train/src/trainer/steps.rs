@@ -75,6 +75,12 @@ impl<J: Job> Trainer<'_, '_, J> {
             }
         }
         self.records.sync()?;
+        if self.state.optimizer_steps == 0 {
+            return Err(TrainError::NothingLearnt {
+                steps: self.plan.steps(),
+                left_out: self.state.left_out,
+            });
+        }
         let path = self.folder.file("model");
         self.job.leave(&model, &path)?;
         Ok(Outcome::Finished {

@@ -42,6 +42,8 @@ pub(super) struct Vlm {
     drops: bool,
     /// Whether layers are computed again in the backward pass.
     recomputes: bool,
+    /// Whether the tower learns: pictures come to the model as pixels then, not as features.
+    tower_learns: bool,
 }
 
 impl Vlm {
@@ -84,6 +86,7 @@ impl Vlm {
             device: setup.device.clone(),
             drops: matches!(recipe.train.language, Learns::Adapters(_)),
             recomputes: recipe.run.gradient_checkpointing,
+            tower_learns: recipe.train.vision,
         };
         Ok((job, setup.model, setup.optimizer, setup.device))
     }
@@ -113,8 +116,11 @@ impl Vlm {
                 message: format!("{} places for one picture", labelled.pictures()),
             });
         }
-        let features = picture.map(|picture| self.features.of(&picture));
-        Ok((labelled, features.transpose()?))
+        let seen = picture.map(|picture| match self.tower_learns {
+            true => self.features.pixels(&picture),
+            false => self.features.of(&picture),
+        });
+        Ok((labelled, seen.transpose()?))
     }
 }
 
@@ -123,8 +129,8 @@ impl Vlm {
 pub(super) struct Rows {
     /// Rows with their pictures in place.
     splice: Splice,
-    /// Features of the pictures that [`used_pictures`] tells, one after the other.
-    features: Vec<f32>,
+    /// Features, or pixels, of the pictures that [`used_pictures`] tells, one after the other.
+    seen: Vec<f32>,
     /// How many pictures there are.
     pictures: usize,
 }
@@ -148,7 +154,7 @@ impl Job for Vlm {
 
     fn micro_batch(&self, indices: &[usize]) -> Result<MicroBatch<Rows>, ModelError> {
         let (loaded, left_out) = load(indices, |index| self.load_one(index));
-        let (rows, mut features): (Vec<Labelled>, Vec<_>) = loaded.into_iter().unzip();
+        let (rows, mut pictures): (Vec<Labelled>, Vec<_>) = loaded.into_iter().unzip();
         let samples = rows.len() as u64;
         if rows.is_empty() {
             return Ok(MicroBatch {
@@ -163,14 +169,14 @@ impl Job for Vlm {
         // A picture that is cut off has been encoded and is not used.
         let flat: Vec<f32> = used
             .iter()
-            .flat_map(|&row| features[row].take().unwrap_or_default())
+            .flat_map(|&row| pictures[row].take().unwrap_or_default())
             .collect();
         let seen = splice.rows.iter().flat_map(|row| &row.attention_mask);
         Ok(MicroBatch {
             tokens: seen.filter(|seen| **seen).count() as u64,
             content: Some(Rows {
                 splice,
-                features: flat,
+                seen: flat,
                 pictures: used.len(),
             }),
             samples,
@@ -185,11 +191,18 @@ impl Job for Vlm {
         draws: Draws,
     ) -> Result<PartGradients, ModelError> {
         let pictures = batch.pictures;
-        let features = (pictures > 0).then(|| {
-            let patches = self.features.tower().patches();
-            let width = batch.features.len() / (pictures * patches);
-            let features = TensorData::new(batch.features, [pictures, patches, width]);
-            Tensor::<3>::from_data(features, &self.device)
+        let features = (pictures > 0).then(|| match model.tower() {
+            Some(tower) => {
+                let side = tower.image_size();
+                let pixels = TensorData::new(batch.seen, [pictures, 3, side, side]);
+                tower.forward(Tensor::from_data(pixels, &tower.device()))
+            }
+            None => {
+                let patches = self.features.tower().patches();
+                let width = batch.seen.len() / (pictures * patches);
+                let features = TensorData::new(batch.seen, [pictures, patches, width]);
+                Tensor::from_data(features, &self.device)
+            }
         });
         let draws = self.drops.then_some(draws);
         if self.recomputes {

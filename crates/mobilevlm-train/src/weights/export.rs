@@ -59,7 +59,8 @@ pub struct Export<'a> {
 impl Export<'_> {
     /// Writes a Hugging Face folder with upstream's names and keys, which this project's engine and
     /// upstream's code open. It is complete or not there: all is written beside its place, and
-    /// then renamed. A folder that is there already is replaced.
+    /// then renamed. A folder that is there already is replaced. `frozen` is the tower of a model
+    /// whose own does not learn.
     ///
     /// # Errors
     /// [`ModelError`] where a file cannot be read or written; what was there is then untouched.
@@ -67,16 +68,16 @@ impl Export<'_> {
         &self,
         folder: &Path,
         model: &MobileVlm,
-        tower: &VisionTower,
+        frozen: &VisionTower,
     ) -> Result<(), ModelError> {
-        let tensors = self.tensors(model, tower);
+        let tensors = self.tensors(model, frozen);
         in_place(folder, |part| self.fill(part, &tensors))
     }
 
     /// All weights by upstream's names, adapters merged.
-    fn tensors(&self, model: &MobileVlm, tower: &VisionTower) -> Inventory {
+    fn tensors(&self, model: &MobileVlm, frozen: &VisionTower) -> Inventory {
         let merged = merged(values(model, "", |_| true), self.lora.as_ref());
-        let tower = values(tower, "vision", |_| true);
+        let tower = values(frozen, "vision", |_| model.tower().is_none());
         // What the run did not read of the tower goes along: another reader may want it.
         let unread = self.start.tensors().iter().filter_map(|(name, tensor)| {
             let is_tower = name.starts_with("vision.");

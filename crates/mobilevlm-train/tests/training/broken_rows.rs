@@ -70,10 +70,17 @@ fn broken_rows_are_left_out_and_counted() {
 }
 
 #[test]
-fn a_data_set_without_one_good_row_ends_without_a_step() {
+fn a_data_set_without_one_good_row_is_an_error_in_the_end() {
     let toy = Toy::with_rows(&[talk(Some("absent.png"), "<image>\ncolour?", "red")]);
     let set = ["train.max_steps=2"];
-    run(&toy.recipe("run", &set), false, None).unwrap();
+    let error = run(&toy.recipe("run", &set), false, None).unwrap_err();
+    assert!(
+        matches!(error, TrainError::NothingLearnt { steps: 2, .. }),
+        "{error}"
+    );
+    let message = error.to_string();
+    assert!(message.contains("left out 2"), "{message}");
+    assert!(!toy.path("run/model").exists());
     for record in Metrics::read(&toy.path("run/metrics.jsonl")).unwrap() {
         let Record::Step(step) = record else {
             panic!("{record:?}");

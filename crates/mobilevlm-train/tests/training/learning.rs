@@ -70,9 +70,26 @@ fn what_is_frozen_keeps_its_bits_and_the_rest_moves() {
     let tower = |name: &str| name.contains("vision_tower");
     let attention = |name: &str| name.contains("layers.") && name.contains("_proj.");
     type Kind<'a> = (&'a str, &'a [&'a str], &'a dyn Fn(&str) -> bool);
-    let kinds: [Kind<'_>; 3] = [
+    let read =
+        |name: &str| tower(name) && !name.contains("post_layernorm") && !name.contains("layers.1.");
+    let kinds: [Kind<'_>; 5] = [
         ("projector", &["train.language=false"], &projector),
         ("all", &[], &|name| !tower(name)),
+        (
+            "tower",
+            &[
+                "train.vision=true",
+                "train.projector=false",
+                "train.mm_projector_lr=",
+                "train.language=false",
+            ],
+            &read,
+        ),
+        (
+            "everything",
+            &["train.vision=true", "run.replicas=2"],
+            &|name| !tower(name) || read(name),
+        ),
         (
             "adapters",
             &[
