@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let world = World::new(WorldOptions {
         seed: 0,
         size: side,
+        ..WorldOptions::default()
     })?;
     let rows = SHOWN.len().div_ceil(COLUMNS);
     let (width, height) = (COLUMNS * (side + GAP) - GAP, rows * (side + GAP) - GAP);

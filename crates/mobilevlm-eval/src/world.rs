@@ -109,6 +109,7 @@ pub fn examine(
     let world = World::new(WorldOptions {
         seed: exam.seed,
         size: exam.size,
+        ..WorldOptions::default()
     })?;
     let grey = RgbImage::filled(exam.size, exam.size, GREY);
     let grey = model.encode(&Picture::from_image(grey))?;

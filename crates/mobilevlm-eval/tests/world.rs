@@ -25,7 +25,12 @@ fn answers_are_those_to_each_question_alone() {
     let examined = examine(&model, &EXAM, &CancelToken::default(), progress).unwrap();
     assert_eq!(heard, [(8, 14), (14, 14)]);
 
-    let world = World::new(WorldOptions { seed: 3, size: 64 }).unwrap();
+    let world = World::new(WorldOptions {
+        seed: 3,
+        size: 64,
+        ..WorldOptions::default()
+    })
+    .unwrap();
     let alone = |picture: RgbImage, question: &str| {
         let encoded = model.encode(&Picture::from_image(picture)).unwrap();
         let prompt = model.question(&[encoded], question).unwrap();

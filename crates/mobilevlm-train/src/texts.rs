@@ -112,11 +112,7 @@ pub fn for_each_text(
             }
         }
         DataSource::World(data) => {
-            let options = WorldOptions {
-                seed: data.seed,
-                ..WorldOptions::default()
-            };
-            let world = World::new(options)?;
+            let world = World::new(data.options(WorldOptions::default().size))?;
             for index in 0..data.count {
                 let exchanges = data.sample(&world, index).exchanges.into_iter();
                 give(&joined(
@@ -248,6 +244,7 @@ mod tests {
             seed: 1,
             count: 20,
             kinds,
+            most_turns: 5,
             eval_count: 0,
         });
         let (all, read) = texts(&source).unwrap();

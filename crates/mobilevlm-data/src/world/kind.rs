@@ -11,7 +11,8 @@ pub enum Kind {
     Caption,
     /// A paragraph that does.
     LongCaption,
-    /// Two to five questions of any kind about one picture.
+    /// Two to five questions of any kind about one picture, unless
+    /// [`WorldOptions`](super::WorldOptions) says otherwise.
     Conversation,
     /// Whether something is there.
     Existence,

@@ -79,11 +79,18 @@ pub struct WorldOptions {
     pub seed: u64,
     /// Pixels in a side of a picture, from 16 to 4096; less than 112 is hard to read.
     pub size: usize,
+    /// Questions of a conversation, at most; two at least. More of them teach more for the same
+    /// picture.
+    pub most_turns: usize,
 }
 
 impl Default for WorldOptions {
     fn default() -> WorldOptions {
-        WorldOptions { seed: 0, size: 336 }
+        WorldOptions {
+            seed: 0,
+            size: 336,
+            most_turns: 5,
+        }
     }
 }
 
@@ -159,8 +166,12 @@ impl World {
         let count = rng.weighted(&[(0, 1), (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2)]);
         // A scene may have no question of its kind; the next one has.
         loop {
+            let wanted = ask::Wanted {
+                count,
+                most_turns: self.options.most_turns,
+            };
             let scene = compose::scene(&mut rng, split, kind, count);
-            let exchanges = ask::exchanges(&mut rng, &scene, split, kind, count);
+            let exchanges = ask::exchanges(&mut rng, &scene, split, kind, wanted);
             if let Some(exchanges) = exchanges {
                 return Sample {
                     id,

@@ -1,6 +1,10 @@
 //! Answers, computed again from the questions' words and the scenes.
 
-use mobilevlm_data::world::{Kind, LEAST_VISIBLE, Layout, Noun, Relation, Scene, Statement, Thing};
+use std::collections::BTreeSet;
+
+use mobilevlm_data::world::{
+    Kind, LEAST_VISIBLE, Layout, Noun, Relation, Scene, Statement, Thing, World, WorldOptions,
+};
 
 use crate::{reader, samples, world};
 
@@ -35,11 +39,36 @@ fn is_true(scene: &Scene, statement: &Statement) -> bool {
 }
 
 #[test]
+fn conversations_have_as_many_questions_as_asked_for_and_none_twice() {
+    for most_turns in [2, 5, 12] {
+        let world = World::new(WorldOptions {
+            most_turns,
+            ..WorldOptions::default()
+        });
+        let mut longest = 0;
+        for (_, sample) in samples(world.unwrap(), &[Kind::Conversation], 200) {
+            let turns = sample.exchanges.len();
+            let questions = sample.exchanges.iter().map(|one| &one.question);
+            assert_eq!(questions.collect::<BTreeSet<_>>().len(), turns);
+            assert!((2..=most_turns).contains(&turns), "{turns} of {most_turns}");
+            longest = longest.max(turns);
+        }
+        assert_eq!(longest, most_turns);
+    }
+}
+
+#[test]
 fn every_short_answer_follows_from_the_scene() {
     let mut kinds = Kind::EXAMINED.to_vec();
     kinds.extend([Kind::Clock, Kind::Conversation]);
     let mut checked = 0;
-    for (_, sample) in samples(world(1, 112), &kinds, 400) {
+    let talkative = World::new(WorldOptions {
+        seed: 2,
+        most_turns: 12,
+        ..WorldOptions::default()
+    });
+    let long = samples(talkative.unwrap(), &[Kind::Conversation], 200);
+    for (_, sample) in samples(world(1, 112), &kinds, 400).chain(long) {
         let scene = sample.scene.as_ref().unwrap();
         for exchange in &sample.exchanges {
             let line = exchange.question.lines().next().unwrap();

@@ -102,7 +102,11 @@ fn nothing_is_replaced_and_nothing_half_written_is_left() {
 #[test]
 fn sizes_that_are_not_drawn_are_refused() {
     for size in [0, 15, 4097] {
-        let error = World::new(WorldOptions { seed: 0, size }).unwrap_err();
+        let error = World::new(WorldOptions {
+            size,
+            ..WorldOptions::default()
+        })
+        .unwrap_err();
         assert!(error.to_string().contains("from 16 to 4096"), "{error}");
     }
 }

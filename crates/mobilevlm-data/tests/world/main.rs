@@ -11,7 +11,12 @@ mod splits;
 use mobilevlm_data::world::{Kind, Sample, Split, World, WorldOptions};
 
 fn world(seed: u64, size: usize) -> World {
-    World::new(WorldOptions { seed, size }).unwrap()
+    World::new(WorldOptions {
+        seed,
+        size,
+        ..WorldOptions::default()
+    })
+    .unwrap()
 }
 
 /// So many samples of each kind and part.

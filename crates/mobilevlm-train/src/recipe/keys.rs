@@ -318,6 +318,7 @@ pub(super) const KEYS: &[Key] = &[
 
     key("world.count", ALL, Whole(1, HUGE), Means("required in `[world]`"), "samples of the synthetic world in an epoch, drawn while training; nothing is written"),
     key("world.seed", ALL, Whole(0, HUGE), Is("0"), "which world"),
+    key("world.most_turns", ALL, Whole(2, 64), Is("5"), "questions of a conversation, at most; more teach more for a picture"),
     key("world.kinds", ALL, Kinds, Means("the world's own mixture"), "kinds of samples, with weights or each alike; `docs/world.md` lists them"),
     key("world.eval_count", TRAINED, Whole(0, HUGE), Is("0"), "held-out samples that the evaluation looks at"),
 

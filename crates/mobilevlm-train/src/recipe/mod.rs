@@ -207,6 +207,8 @@ pub struct WorldData {
     pub count: u64,
     /// Kinds and their weights; empty: the world's own mixture.
     pub kinds: Vec<(Kind, f64)>,
+    /// Questions of a conversation, at most.
+    pub most_turns: usize,
     /// Held-out samples that the evaluation looks at.
     pub eval_count: u64,
 }

@@ -409,6 +409,7 @@ fn data_source(source: &Source<'_>) -> Result<DataSource, RecipeError> {
                 kinds: source
                     .maybe::<WeightedKinds>("world.kinds")?
                     .map_or(Vec::new(), |k| k.0),
+                most_turns: source.get("world.most_turns")?,
                 eval_count: source.get("world.eval_count")?,
             }))
         }

@@ -1,11 +1,20 @@
 //! Samples of the synthetic world in a recipe's mixture.
 
-use mobilevlm_data::world::{Sample, Split, World};
+use mobilevlm_data::world::{Sample, Split, World, WorldOptions};
 
 use super::WorldData;
 use crate::random::Draws;
 
 impl WorldData {
+    /// The world that the samples are of, its pictures `size` pixels wide and high.
+    pub(crate) fn options(&self, size: usize) -> WorldOptions {
+        WorldOptions {
+            seed: self.seed,
+            size,
+            most_turns: self.most_turns,
+        }
+    }
+
     /// Sample `index` of the training part: of a kind drawn by the recipe's weights, or of the
     /// world's own mixture. A function of the world, the recipe and `index`.
     pub fn sample(&self, world: &World, index: u64) -> Sample {

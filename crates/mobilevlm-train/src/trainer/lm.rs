@@ -278,10 +278,7 @@ impl Texts {
                 }
             }
             DataSource::World(data) => Texts::World {
-                world: World::new(WorldOptions {
-                    seed: data.seed,
-                    ..WorldOptions::default()
-                })?,
+                world: World::new(data.options(WorldOptions::default().size))?,
                 data: data.clone(),
             },
         })

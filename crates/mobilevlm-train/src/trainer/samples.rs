@@ -5,7 +5,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use mobilevlm_data::world::{self, World, WorldOptions};
+use mobilevlm_data::world::{self, World};
 use mobilevlm_data::{
     Checker, Finding, Grouping, IndexPlace, Labelled, Labeller, Pictures, Problem, Rows, Sample,
 };
@@ -77,10 +77,7 @@ impl Samples {
                 }
             }
             DataSource::World(data) => Source::World {
-                world: World::new(WorldOptions {
-                    seed: data.seed,
-                    size: side,
-                })?,
+                world: World::new(data.options(side))?,
                 data: data.clone(),
             },
             DataSource::Texts(_) => {

@@ -15,6 +15,7 @@ pub(crate) fn run(args: &WorldArgs, terminal: Terminal) -> Result<(), CliError> 
     let world = World::new(WorldOptions {
         seed: args.seed,
         size: args.size,
+        ..WorldOptions::default()
     })?;
     if let Some(file) = &args.preview {
         return preview(&world, args, file);

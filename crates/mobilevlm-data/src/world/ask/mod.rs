@@ -181,22 +181,29 @@ const SHORT: &str = "\nAnswer the question using a single word or phrase.";
 /// How sentences are asked for.
 const SENTENCE: &str = "\nAnswer in a sentence.";
 
+/// What is decided before a scene is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The answer to a question of counting.
+    pub(crate) count: usize,
+    /// Questions of a conversation, at most.
+    pub(crate) most_turns: usize,
+}
+
 /// The exchanges of a sample of this kind; nothing where the scene has no question of it.
-///
-/// `count`: the answer to a question of counting.
 pub(crate) fn exchanges(
     rng: &mut Rng,
     scene: &Scene,
     split: Split,
     kind: Kind,
-    count: usize,
+    wanted: Wanted,
 ) -> Option<Vec<Exchange>> {
     match kind {
         Kind::Caption => Some(vec![caption::short(rng, scene, split)]),
         Kind::LongCaption => Some(vec![caption::long(rng, scene, split)]),
-        Kind::Conversation => conversation(rng, scene, split),
+        Kind::Conversation => conversation(rng, scene, split, wanted.most_turns),
         _ => {
-            let told = ask(rng, scene, split, kind, Some(count))?;
+            let told = ask(rng, scene, split, kind, Some(wanted.count))?;
             let mut exchange = told.exchange;
             if kind != Kind::Choice && rng.chance(20) {
                 exchange.question.push_str(SHORT);
@@ -227,13 +234,13 @@ fn ask(
     }
 }
 
-/// Two to five questions, none asked twice, at times with a description first.
-fn conversation(rng: &mut Rng, scene: &Scene, split: Split) -> Option<Vec<Exchange>> {
+/// Two questions or more, none asked twice, at times with a description first.
+fn conversation(rng: &mut Rng, scene: &Scene, split: Split, most: usize) -> Option<Vec<Exchange>> {
     let mut exchanges: Vec<Exchange> = Vec::new();
     if rng.chance(25) {
         exchanges.push(caption::short(rng, scene, split));
     }
-    let number = rng.between(2, 5);
+    let number = rng.between(2, most.max(2));
     let mut kinds = Kind::EXAMINED.to_vec();
     if scene.clock.is_some() {
         kinds.extend([Kind::Clock; 4]);
@@ -241,7 +248,7 @@ fn conversation(rng: &mut Rng, scene: &Scene, split: Split) -> Option<Vec<Exchan
     if !scene.signs.is_empty() {
         kinds.extend([Kind::Reading; 4]);
     }
-    for _ in 0..30 {
+    for _ in 0..6 * most {
         if exchanges.len() >= number {
             return Some(exchanges);
         }
