@@ -8,32 +8,29 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use mobilevlm::{Model, OpenOptions, Picture, RgbImage};
-use mobilevlm_data::replace_file;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::cells::Cell;
-use super::outcome::{Figures, Outcome, Stage};
-use super::texts::Texts;
+use super::outcome::{Figures, Outcome, Stage, Start};
 use crate::steps::{Done, output, say, workspace};
 
 /// The recipes, below the root.
 const RECIPES: &str = "recipes/train/ablation";
 
 const TOKENIZER: &str = "1-tokenizer";
-const START: &str = "2-start";
-const STAGE_1: &str = "3-stage1";
-const STAGE_2: &str = "4-stage2";
+const TOWER: &str = "2-tower";
+const LANGUAGE: &str = "3-language";
+const STAGE_1: &str = "4-stage1";
+const STAGE_2: &str = "5-stage2";
 
 /// Where everything of these recipes is, and the program that runs them.
 pub(super) struct Chain {
-    /// Named by a hash of the recipes, the texts and the examination.
+    /// Named by a hash of the recipes and the examination.
     folder: PathBuf,
     program: PathBuf,
     /// Questions of each kind.
     limit: NonZeroUsize,
-    /// What tokenizer and language model learn from.
-    texts: Texts,
 }
 
 impl Chain {
@@ -44,14 +41,13 @@ impl Chain {
         limit: NonZeroUsize,
     ) -> Result<Chain, Box<dyn Error>> {
         let mut digest = Sha256::new();
-        for name in [TOKENIZER, START, STAGE_1, STAGE_2] {
+        for name in [TOKENIZER, TOWER, LANGUAGE, STAGE_1, STAGE_2] {
             let path = recipe(name);
             let text = fs::read(&path)
                 .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
             digest.update(text);
         }
-        let texts = Texts::of_world()?;
-        digest.update(format!("{limit} questions\n{}", texts.rows));
+        digest.update(format!("{limit} questions"));
         let digest = digest.finalize();
         let name: String = digest[..6]
             .iter()
@@ -61,29 +57,24 @@ impl Chain {
             folder: folder.join(name),
             program,
             limit,
-            texts,
         })
     }
 
     /// Makes tokenizer, tower and language model, if they are not there yet.
     pub(super) fn make_start(&self) -> Done {
         fs::create_dir_all(&self.folder)?;
-        let (lines, rows) = (
-            self.folder.join("texts.txt"),
-            self.folder.join("texts.json"),
-        );
-        for (path, text) in [(&lines, &self.texts.lines), (&rows, &self.texts.rows)] {
-            replace_file(path, |out| out.write_all(text.as_bytes()))
-                .map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
-        }
-        self.train_once(TOKENIZER, &[set("data.texts", &lines)])?;
-        let from_tokenizer = set("tokenizer.from", &self.model(TOKENIZER));
-        self.train_once(START, &[from_tokenizer, set("data.data_path", &rows)])
+        self.train_once(TOKENIZER, &[])?;
+        let from_tokenizer = [set("tokenizer.from", &self.model(TOKENIZER))];
+        self.train_once(TOWER, &from_tokenizer)?;
+        self.train_once(LANGUAGE, &from_tokenizer)
     }
 
     /// How the training of the common start ended.
-    pub(super) fn start(&self) -> Result<Stage, Box<dyn Error>> {
-        Stage::read(&self.folder.join(START))
+    pub(super) fn start(&self) -> Result<Start, Box<dyn Error>> {
+        Ok(Start {
+            tower: Stage::read(&self.folder.join(TOWER))?,
+            language: Stage::read(&self.folder.join(LANGUAGE))?,
+        })
     }
 
     /// Where a run keeps what came out.
@@ -105,8 +96,8 @@ impl Chain {
 
         let mut settings = cell.settings();
         settings.extend(common.clone());
-        settings.push(set("vision.from", &self.model(START)));
-        settings.push(set("language.from", &self.model(START)));
+        settings.push(set("vision.from", &self.model(TOWER)));
+        settings.push(set("language.from", &self.model(LANGUAGE)));
         self.train(STAGE_1, &first, &settings)?;
 
         let mut settings = common.to_vec();

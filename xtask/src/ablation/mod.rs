@@ -1,6 +1,6 @@
 //! `cargo xtask ablation`: the paper's Tables 6 and 7 in small, on the synthetic world.
 //!
-//! - `cells`: what is compared; `texts`, `chain`: making the common start, training and examining
+//! - `cells`: what is compared; `chain`: making the common start, training and examining
 //! - `outcome`: what came out of a run, kept; `statistics`, `page`, `picture`: what is said of it
 //!
 //! Tokenizer, tower and language model are made once and are the same for all runs. A run is stage
@@ -12,7 +12,6 @@ mod outcome;
 mod page;
 mod picture;
 mod statistics;
-mod texts;
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -27,7 +26,7 @@ use serde::Serialize;
 use crate::steps::{Done, cargo, run as run_command, say, workspace};
 use cells::Cell;
 use chain::Chain;
-use outcome::{Outcome, Stage};
+use outcome::{Outcome, Start};
 use page::Report;
 
 /// Trains V1's and V2's projectors and their variants on the synthetic world, with several seeds,
@@ -166,7 +165,7 @@ fn record(report: &Report) -> Result<String, Box<dyn Error>> {
     #[derive(Serialize)]
     struct Record<'a> {
         limit: usize,
-        start: &'a Stage,
+        start: &'a Start,
         cells: Vec<page::Row>,
         outcomes: &'a [Outcome],
     }

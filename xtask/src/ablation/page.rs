@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::PICTURE;
 use super::cells::{Cell, Projector, TABLE_6, TABLE_7};
-use super::outcome::{Outcome, Stage};
+use super::outcome::{Outcome, Start};
 use super::statistics::{Difference, Spread};
 
 /// All that the page is made of.
@@ -17,7 +17,7 @@ pub(super) struct Report {
     /// Seeds that were asked for.
     pub(super) seeds: u64,
     /// The training of what all runs start from.
-    pub(super) start: Stage,
+    pub(super) start: Start,
     /// Those that came to their ends.
     pub(super) outcomes: Vec<Outcome>,
 }
@@ -138,10 +138,11 @@ fn head(report: &Report, page: &mut String) -> fmt::Result {
     let start = &report.start;
     writeln!(
         page,
-        "- All runs start from the same tokenizer, vision tower and language model. **The tower has \
-         random weights** and is frozen; it has 24 × 24 patches, as in the paper. The language model \
-         learnt from {} questions and answers without pictures (loss {:.2} at the end).",
-        start.samples, start.loss
+        "- All runs start from the same tokenizer, vision tower and language model. The tower \
+         learnt from {} pictures and their captions (SigLIP loss {:.2} at the end) and is frozen; it \
+         has 24 × 24 patches, as in the paper. The language model learnt from {} conversations \
+         without pictures (loss {:.2} at the end).",
+        start.tower.samples, start.tower.loss, start.language.samples, start.language.loss
     )?;
     let Some(first) = report.outcomes.first() else {
         return writeln!(page, "- No run has come to its end.");
@@ -351,6 +352,7 @@ fn word(difference: Difference, is_better: bool) -> &'static str {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::ablation::outcome::Stage;
     use crate::ablation::outcome::tests::outcome;
 
     /// Three seeds of every cell; accuracy by its place in the list and the seed.
@@ -369,7 +371,10 @@ pub(super) mod tests {
         Report {
             limit: 100,
             seeds: 3,
-            start: stage,
+            start: Start {
+                tower: stage.clone(),
+                language: stage,
+            },
             outcomes: outcomes.collect(),
         }
     }
