@@ -14,7 +14,7 @@ type Check = (&'static str, &'static [&'static str]);
 
 /// Cheapest first.
 #[rustfmt::skip] // A line for each, as it could be typed.
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     ("format", &["fmt", "--all", "--check"]),
     ("dependencies", &["deny", "--all-features", "--locked", "check", "bans", "licenses", "sources"]),
     ("lints", &["clippy", "--workspace", "--all-targets", "--features", "train", "--locked", "--", "-D", "warnings"]),
@@ -26,6 +26,7 @@ const CHECKS: [Check; 11] = [
     ("hostile input", &["xtask", "hostile", "--quick"]),
     ("faults are noticed", &["test", "--locked", "--package", "xtask", "--features", "broken-parser", "--test", "broken_parser"]),
     ("README: the tests", &["test", "--workspace", "--features", "train"]),
+    ("a model from nothing", &["xtask", "toy", "--tenth", "--dev"]),
 ];
 
 pub(crate) fn run(_: &Options) -> Done {

@@ -34,10 +34,10 @@ pub(crate) struct Options {
 /// A recipe: its name behind `toy-`, the folder of its run, and the samples of a tenth.
 const STAGES: [(&str, &str, u32); 5] = [
     ("1-tokenizer", "tokenizer", 2000),
-    ("2-clip", "clip", 1600),
-    ("3-lm", "lm", 1600),
-    ("4-stage1", "stage1", 800),
-    ("5-stage2", "stage2", 1600),
+    ("2-clip", "clip", 960),
+    ("3-lm", "lm", 960),
+    ("4-stage1", "stage1", 480),
+    ("5-stage2", "stage2", 640),
 ];
 
 /// Side of the pictures: those of the tower that the recipes make.
