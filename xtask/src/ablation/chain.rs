@@ -12,17 +12,16 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::cells::Cell;
-use super::outcome::{Figures, Outcome, Stage, Start};
+use super::outcome::{Figures, Outcome, Stage};
 use crate::steps::{Done, output, say, workspace};
 
 /// The recipes, below the root.
 const RECIPES: &str = "recipes/train/ablation";
 
 const TOKENIZER: &str = "1-tokenizer";
-const TOWER: &str = "2-tower";
-const LANGUAGE: &str = "3-language";
-const STAGE_1: &str = "4-stage1";
-const STAGE_2: &str = "5-stage2";
+const START: &str = "2-start";
+const STAGE_1: &str = "3-stage1";
+const STAGE_2: &str = "4-stage2";
 
 /// Where everything of these recipes is, and the program that runs them.
 pub(super) struct Chain {
@@ -41,7 +40,7 @@ impl Chain {
         limit: NonZeroUsize,
     ) -> Result<Chain, Box<dyn Error>> {
         let mut digest = Sha256::new();
-        for name in [TOKENIZER, TOWER, LANGUAGE, STAGE_1, STAGE_2] {
+        for name in [TOKENIZER, START, STAGE_1, STAGE_2] {
             let path = recipe(name);
             let text = fs::read(&path)
                 .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
@@ -64,17 +63,13 @@ impl Chain {
     pub(super) fn make_start(&self) -> Done {
         fs::create_dir_all(&self.folder)?;
         self.train_once(TOKENIZER, &[])?;
-        let from_tokenizer = [set("tokenizer.from", &self.model(TOKENIZER))];
-        self.train_once(TOWER, &from_tokenizer)?;
-        self.train_once(LANGUAGE, &from_tokenizer)
+        let from_tokenizer = set("tokenizer.from", &self.model(TOKENIZER));
+        self.train_once(START, &[from_tokenizer])
     }
 
     /// How the training of the common start ended.
-    pub(super) fn start(&self) -> Result<Start, Box<dyn Error>> {
-        Ok(Start {
-            tower: Stage::read(&self.folder.join(TOWER))?,
-            language: Stage::read(&self.folder.join(LANGUAGE))?,
-        })
+    pub(super) fn start(&self) -> Result<Stage, Box<dyn Error>> {
+        Stage::read(&self.folder.join(START))
     }
 
     /// Where a run keeps what came out.
@@ -96,8 +91,8 @@ impl Chain {
 
         let mut settings = cell.settings();
         settings.extend(common.clone());
-        settings.push(set("vision.from", &self.model(TOWER)));
-        settings.push(set("language.from", &self.model(LANGUAGE)));
+        settings.push(set("vision.from", &self.model(START)));
+        settings.push(set("language.from", &self.model(START)));
         self.train(STAGE_1, &first, &settings)?;
 
         let mut settings = common.to_vec();

@@ -26,7 +26,7 @@ use serde::Serialize;
 use crate::steps::{Done, cargo, run as run_command, say, workspace};
 use cells::Cell;
 use chain::Chain;
-use outcome::{Outcome, Start};
+use outcome::{Outcome, Stage};
 use page::Report;
 
 /// Trains V1's and V2's projectors and their variants on the synthetic world, with several seeds,
@@ -165,7 +165,7 @@ fn record(report: &Report) -> Result<String, Box<dyn Error>> {
     #[derive(Serialize)]
     struct Record<'a> {
         limit: usize,
-        start: &'a Start,
+        start: &'a Stage,
         cells: Vec<page::Row>,
         outcomes: &'a [Outcome],
     }

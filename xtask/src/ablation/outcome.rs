@@ -39,13 +39,6 @@ pub(super) struct Stage {
     pub(super) seconds: f64,
 }
 
-/// How the parts that all runs start from were trained.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Start {
-    pub(super) tower: Stage,
-    pub(super) language: Stage,
-}
-
 /// What `mobilevlm eval world` says of a kind; shares from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Figures {

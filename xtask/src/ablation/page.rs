@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::PICTURE;
 use super::cells::{Cell, Projector, TABLE_6, TABLE_7};
-use super::outcome::{Outcome, Start};
+use super::outcome::{Outcome, Stage};
 use super::statistics::{Difference, Spread};
 
 /// All that the page is made of.
@@ -17,7 +17,7 @@ pub(super) struct Report {
     /// Seeds that were asked for.
     pub(super) seeds: u64,
     /// The training of what all runs start from.
-    pub(super) start: Start,
+    pub(super) start: Stage,
     /// Those that came to their ends.
     pub(super) outcomes: Vec<Outcome>,
 }
@@ -138,11 +138,12 @@ fn head(report: &Report, page: &mut String) -> fmt::Result {
     let start = &report.start;
     writeln!(
         page,
-        "- All runs start from the same tokenizer, vision tower and language model. The tower \
-         learnt from {} pictures and their captions (SigLIP loss {:.2} at the end) and is frozen; it \
-         has 24 × 24 patches, as in the paper. The language model learnt from {} conversations \
-         without pictures (loss {:.2} at the end).",
-        start.tower.samples, start.tower.loss, start.language.samples, start.language.loss
+        "- All runs start from the same tokenizer, vision tower and language model. Tower and \
+         language model learnt together from {} pictures and their captions (loss {:.2} at the end) \
+         through pooling and two linear layers, which are thrown away; language models of the paper \
+         begin without having seen a picture. The tower is frozen afterwards; it has 24 × 24 \
+         patches, as in the paper.",
+        start.samples, start.loss
     )?;
     let Some(first) = report.outcomes.first() else {
         return writeln!(page, "- No run has come to its end.");
@@ -352,7 +353,6 @@ fn word(difference: Difference, is_better: bool) -> &'static str {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::ablation::outcome::Stage;
     use crate::ablation::outcome::tests::outcome;
 
     /// Three seeds of every cell; accuracy by its place in the list and the seed.
@@ -371,10 +371,7 @@ pub(super) mod tests {
         Report {
             limit: 100,
             seeds: 3,
-            start: Start {
-                tower: stage.clone(),
-                language: stage,
-            },
+            start: stage,
             outcomes: outcomes.collect(),
         }
     }
