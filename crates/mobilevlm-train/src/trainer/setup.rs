@@ -70,7 +70,8 @@ impl Setup {
             lora = Some(config);
         }
         if recipe.train.vision {
-            model = model.with_tower(start.tower(&trained)?);
+            let tower = start.tower(&trained)?.with_precision(precision);
+            model = model.with_tower(tower);
         }
         let learns = |name: &str| {
             if name.contains("mm_projector") {
