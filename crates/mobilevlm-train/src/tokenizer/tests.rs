@@ -293,9 +293,11 @@ fn the_toy_recipe_makes_a_tokenizer() {
     let made = make(&recipe, &|| false).unwrap();
     assert_eq!((made.read.texts, made.read.left_out), (300, 0));
     let bytes = std::fs::read(made.folder.join("tokenizer.model")).unwrap();
-    assert_eq!(
-        Tokenizer::from_sentencepiece(&bytes).unwrap().vocab_size(),
-        512
-    );
+    let tokenizer = Tokenizer::from_sentencepiece(&bytes).unwrap();
+    assert_eq!(tokenizer.vocab_size(), 704);
+    // The world says nothing of it; the template does.
+    let piece = |id| tokenizer.piece(id);
+    let pieces: Vec<_> = (0..704).filter_map(piece).collect();
+    assert!(pieces.contains(&"\u{2581}assistant"), "{pieces:?}");
     assert!(make(&recipe, &|| true).is_err());
 }
