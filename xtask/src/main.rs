@@ -4,6 +4,7 @@
 mod aarch64;
 mod ablation;
 mod check;
+mod demo;
 mod docs;
 mod fuzz;
 mod hostile;
@@ -25,6 +26,7 @@ enum Xtask {
     Aarch64(aarch64::Options),
     Ablation(ablation::Options),
     Check(check::Options),
+    Demo(demo::Options),
     Docs(docs::Options),
     Fuzz(fuzz::Options),
     Hostile(hostile::Options),
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Xtask::Aarch64(options) => aarch64::run(&options),
         Xtask::Ablation(options) => ablation::run(&options),
         Xtask::Check(options) => check::run(&options),
+        Xtask::Demo(options) => demo::run(&options),
         Xtask::Docs(options) => docs::run(&options),
         Xtask::Fuzz(options) => fuzz::run(&options),
         Xtask::Hostile(options) => hostile::run(&options),

@@ -51,6 +51,7 @@ pub(crate) fn run(options: &Options) -> Done {
     for (recipe, name, tenth) in STAGES {
         let file = workspace().join(format!("recipes/train/toy-{recipe}.toml"));
         let mut command = Command::new(&program);
+        steps::keep_pages(&mut command);
         // Paths in recipes are relative to the working directory.
         command.current_dir(folder).arg("train").arg(file);
         if options.tenth {
@@ -71,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Done {
 }
 
 /// Builds the command with training and returns its path.
-fn build(dev: bool) -> Result<PathBuf, Box<dyn Error>> {
+pub(crate) fn build(dev: bool) -> Result<PathBuf, Box<dyn Error>> {
     // All packages at once: alone, the command would have dependencies with other features than the
     // tests have, and all of burn would be built once more.
     let mut arguments = vec!["build", "--workspace", "--features", "train"];
@@ -94,7 +95,7 @@ fn build(dev: bool) -> Result<PathBuf, Box<dyn Error>> {
 ///
 /// # Errors
 /// If it did not fall.
-fn fell(metrics: &Path) -> Result<Option<(f64, f64)>, Box<dyn Error>> {
+pub(crate) fn fell(metrics: &Path) -> Result<Option<(f64, f64)>, Box<dyn Error>> {
     if !metrics.exists() {
         return Ok(None);
     }

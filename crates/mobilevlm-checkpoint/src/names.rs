@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Layout, LdpV2, POOLED_SIDE, Projector};
+use crate::config::{Config, Layout, LdpV2, Projector};
 use crate::inventory::Inventory;
 
 /// A naming scheme: stored prefixes, each with the prefix that it has in an [`Inventory`].
@@ -211,9 +211,14 @@ fn projector(config: &Config, list: &mut Shapes) {
             both("mlp.mlp.0.", &[hidden, width]);
             both("mlp.mlp.2.", &[hidden, hidden]);
             match variant {
-                LdpV2::PoolPeg | LdpV2::NoPool => both("peg.peg.0.", &[hidden, 1, 3, 3]),
+                LdpV2::PoolPeg | LdpV2::PoolPegTo(_) | LdpV2::NoPool => {
+                    both("peg.peg.0.", &[hidden, 1, 3, 3]);
+                }
                 LdpV2::Pool => {}
-                LdpV2::PoolPositions => add("positions", &[POOLED_SIDE * POOLED_SIDE, hidden]),
+                LdpV2::PoolPositions => {
+                    let places = variant.grid().map_or(0, |side| side * side);
+                    add("positions", &[places, hidden]);
+                }
             }
         }
     }

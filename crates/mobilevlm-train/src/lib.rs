@@ -22,10 +22,12 @@ pub use check::{CheckItem, CheckReport, OnPart, check};
 pub use clip::{ClipModel, ClipSizes};
 pub use error::ModelError;
 pub use model::{
-    Described, Either, Init, Language, LoraConfig, Loss, MobileVlm, NamedGradients, RandomSource,
-    Source, VisionTower, parameters, train_only, used_pictures, values,
+    Beginning, Described, Either, Init, Language, LoraConfig, Loss, MobileVlm, NamedGradients,
+    RandomSource, Source, VisionTower, parameters, train_only, used_pictures, values,
 };
-pub use optimizer::{AdamW, AdamWConfig, GroupOptions, ParameterGroup, decays, parameter_groups};
+pub use optimizer::{
+    AdamW, AdamWConfig, GroupOptions, Method, ParameterGroup, decays, parameter_groups, with_muon,
+};
 pub use random::Draws;
 pub use replicas::Replicas;
 pub use schedule::CosineSchedule;

@@ -1,6 +1,8 @@
-//! AdamW over named parameters, with upstream's groups.
+//! AdamW over named parameters, with upstream's groups; for matrices inside a model, Muon on wish.
 
-use std::collections::BTreeMap;
+mod muon;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -18,8 +20,45 @@ pub struct ParameterGroup {
     pub weight_decay: f64,
     /// Whether the parameters are of the kind that decays, even where the decay is 0.
     pub decays: bool,
+    /// How a step is taken.
+    pub method: Method,
     /// Upstream's names.
     pub parameters: Vec<String>,
+}
+
+/// How a step is taken from a gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Loshchilov and Hutter 2019; what upstream uses.
+    #[default]
+    AdamW,
+    /// Jordan et al. 2024, for matrices: the step's singular values are all made about 1.
+    Muon,
+}
+
+/// Takes the matrices of blocks and projectors out of their groups, into one at the end that steps
+/// as [`Method::Muon`]: linear layers between hidden states, no embedding, no head.
+pub fn with_muon(
+    mut groups: Vec<ParameterGroup>,
+    rate: f64,
+    weight_decay: f64,
+) -> Vec<ParameterGroup> {
+    let is_hidden = |name: &String| {
+        let is_matrix = name.contains(".self_attn.") || name.contains(".mlp.");
+        is_matrix && name.ends_with(".weight") && !name.contains(".lora_")
+    };
+    let mut parameters = Vec::new();
+    for group in &mut groups {
+        parameters.extend(group.parameters.extract_if(.., |name| is_hidden(name)));
+    }
+    groups.push(ParameterGroup {
+        rate,
+        weight_decay,
+        decays: true,
+        method: Method::Muon,
+        parameters,
+    });
+    groups
 }
 
 /// What upstream's `VLMTrainer.create_optimizer` reads; the names are HF's and upstream's.
@@ -46,6 +85,7 @@ pub fn parameter_groups<'a>(
         rate,
         weight_decay: if decays { options.weight_decay } else { 0.0 },
         decays,
+        method: Method::AdamW,
         parameters: Vec::new(),
     };
     let rate = options.learning_rate;
@@ -123,7 +163,8 @@ pub struct AdamW {
 #[derive(Debug)]
 struct Moments {
     mean: Tensor<1>,
-    square: Tensor<1>,
+    /// Muon has none.
+    square: Option<Tensor<1>>,
 }
 
 // torch's names of the state.
@@ -167,7 +208,7 @@ impl AdamW {
         let mut settings = BTreeMap::new();
         for (group, &rate) in self.groups.iter().zip(rates) {
             for name in &group.parameters {
-                settings.insert(name.as_str(), (rate, group.weight_decay));
+                settings.insert(name.as_str(), (group.method, rate, group.weight_decay));
             }
         }
         for parameter in crate::model::parameters(&module, prefix) {
@@ -201,13 +242,10 @@ impl AdamW {
     /// [`AdamW::steps`] has to be kept.
     pub fn state(&self) -> Inventory {
         let entries = self.moments.iter().flat_map(|(name, moments)| {
-            [
-                (format!("{name}.{MEAN}"), to_stored(moments.mean.clone())),
-                (
-                    format!("{name}.{SQUARE}"),
-                    to_stored(moments.square.clone()),
-                ),
-            ]
+            let square = moments.square.clone();
+            let square = square.map(|square| (format!("{name}.{SQUARE}"), to_stored(square)));
+            let mean = (format!("{name}.{MEAN}"), to_stored(moments.mean.clone()));
+            [mean].into_iter().chain(square)
         });
         entries.collect()
     }
@@ -223,6 +261,11 @@ impl AdamW {
         state: &Inventory,
         device: &Device,
     ) -> Result<(), ModelError> {
+        let of_muon = self
+            .groups
+            .iter()
+            .filter(|group| group.method == Method::Muon);
+        let of_muon: BTreeSet<&String> = of_muon.flat_map(|group| &group.parameters).collect();
         let mut moments = BTreeMap::new();
         for (full, mean) in state.iter() {
             let Some(name) = full
@@ -238,14 +281,18 @@ impl AdamW {
             let mean = mean
                 .to_f32()
                 .ok_or_else(|| missing("numbers in its state"))?;
-            let square = state
-                .get(&format!("{name}.{SQUARE}"))
-                .and_then(|square| square.to_f32())
-                .filter(|square| square.len() == mean.len())
-                .ok_or_else(|| missing("mean of squares of its length"))?;
+            let square = match of_muon.contains(&name.to_owned()) {
+                true => None,
+                false => {
+                    let square = state.get(&format!("{name}.{SQUARE}"));
+                    let square = square.and_then(|square| square.to_f32());
+                    let square = square.filter(|square| square.len() == mean.len());
+                    Some(square.ok_or_else(|| missing("mean of squares of its length"))?)
+                }
+            };
             let moment = Moments {
                 mean: flat(mean, device),
-                square: flat(square, device),
+                square: square.map(|square| flat(square, device)),
             };
             moments.insert(name.to_owned(), moment);
         }
@@ -256,8 +303,8 @@ impl AdamW {
 }
 
 struct Step<'a> {
-    /// Rate and decay.
-    settings: BTreeMap<&'a str, (f64, f64)>,
+    /// Method, rate and decay.
+    settings: BTreeMap<&'a str, (Method, f64, f64)>,
     gradients: NamedGradients,
     moments: &'a mut BTreeMap<String, Moments>,
     beta1: f64,
@@ -268,34 +315,51 @@ struct Step<'a> {
 }
 
 impl Change for Step<'_> {
-    /// torch's `_single_tensor_adamw`.
-    fn change(&mut self, name: &str, value: Tensor<1>) -> Tensor<1> {
+    fn change(&mut self, name: &str, shape: &[usize], value: Tensor<1>) -> Tensor<1> {
         // Both are there: `AdamW::step` has looked.
-        let (Some(&(rate, decay)), Some(gradient)) =
+        let (Some(&(method, rate, decay)), Some(gradient)) =
             (self.settings.get(name), self.gradients.by_name.remove(name))
         else {
             return value;
-        };
-        let old = self.moments.remove(name);
-        let (mean, square) = match old {
-            Some(Moments { mean, square }) => (
-                mean * self.beta1 + gradient.clone() * (1.0 - self.beta1),
-                square * self.beta2 + gradient.square() * (1.0 - self.beta2),
-            ),
-            None => (
-                gradient.clone() * (1.0 - self.beta1),
-                gradient.square() * (1.0 - self.beta2),
-            ),
         };
         let value = match decay * rate == 0.0 {
             true => value,
             false => value * (1.0 - rate * decay),
         };
+        let (update, moments) = match (method, shape) {
+            (Method::Muon, &[rows, columns]) => {
+                let old = self.moments.remove(name).map(|moments| moments.mean);
+                let (update, mean) = muon::update(gradient, old, [rows, columns]);
+                (update * rate, Moments { mean, square: None })
+            }
+            _ => self.adamw(name, gradient, rate),
+        };
+        self.moments.insert(name.to_owned(), moments);
+        value - update
+    }
+}
+
+impl Step<'_> {
+    /// torch's `_single_tensor_adamw`.
+    fn adamw(&mut self, name: &str, gradient: Tensor<1>, rate: f64) -> (Tensor<1>, Moments) {
+        let old = self.moments.remove(name);
+        let (mean, square) = match old {
+            Some(Moments {
+                mean,
+                square: Some(square),
+            }) => (
+                mean * self.beta1 + gradient.clone() * (1.0 - self.beta1),
+                square * self.beta2 + gradient.square() * (1.0 - self.beta2),
+            ),
+            _ => (
+                gradient.clone() * (1.0 - self.beta1),
+                gradient.square() * (1.0 - self.beta2),
+            ),
+        };
         let deviation = square.clone().sqrt() / self.correction2 + self.eps;
         let update = mean.clone() / deviation * (rate / self.correction1);
-        self.moments
-            .insert(name.to_owned(), Moments { mean, square });
-        value - update
+        let square = Some(square);
+        (update, Moments { mean, square })
     }
 }
 

@@ -245,6 +245,7 @@ mod tests {
             count: 20,
             kinds,
             most_turns: 5,
+            most_objects: None,
             eval_count: 0,
         });
         let (all, read) = texts(&source).unwrap();

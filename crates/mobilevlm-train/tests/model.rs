@@ -139,6 +139,7 @@ fn step(
 fn projectors() -> Vec<Projector> {
     let variants = [
         LdpV2::PoolPeg,
+        LdpV2::PoolPegTo(3),
         LdpV2::NoPool,
         LdpV2::Pool,
         LdpV2::PoolPositions,

@@ -151,3 +151,54 @@ fn a_run_starts_from_both_and_the_engine_answers() {
     assert_eq!(answer.image_tokens, 144);
     assert!(!answer.ids.is_empty());
 }
+
+#[test]
+fn another_grid_is_pooled_to_as_the_engine_pools_to_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let (tower, language) = (temp.path().join("clip"), temp.path().join("lm"));
+    write_tower(&tower);
+    write_language(&language);
+    let plain = Device::flex();
+    // Of 12 patches along a side: even windows, and uneven ones that overlap.
+    for side in [6, 5] {
+        let start = Start::read(&StartParts {
+            model: language.clone(),
+            vision_tower: Some(tower.clone()),
+            projector: Some(Projector::LdpNetV2(LdpV2::PoolPegTo(side))),
+            seed: 3,
+        });
+        let start = start.unwrap();
+        let (model, tower) = (start.model(&plain).unwrap(), start.tower(&plain).unwrap());
+        let places = usize::from(side) * usize::from(side);
+        assert_eq!(model.picture_places(), places);
+        let whole = temp.path().join(format!("model-{side}"));
+        let export = Export {
+            start: &start,
+            tokenizer: &language,
+            lora: None,
+            dtype: ExportDtype::F32,
+        };
+        export.write(&whole, &model, &tower).unwrap();
+
+        let engine = Model::open(&whole, &OpenOptions::default()).unwrap();
+        let picture = RgbImage {
+            width: 48,
+            height: 48,
+            pixels: (0..48 * 48 * 3).map(|i| (i * 37 % 251) as u8).collect(),
+        };
+        let pixels = engine.pixels(&Picture::from_image(picture)).unwrap();
+        let features = engine.vision_features(&pixels).unwrap();
+        let found = engine.image_embeds(&features).unwrap();
+        let pixels = Tensor::<1>::from_floats(pixels.as_slice(), &plain).reshape([1, 3, 48, 48]);
+        let expected = model.project(tower.forward(pixels));
+        assert_eq!(expected.dims()[1], places);
+        let expected: Vec<f32> = expected.into_data().iter().collect();
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() < 1e-5,
+                "{side}: {found} {expected}"
+            );
+        }
+    }
+}

@@ -89,10 +89,10 @@ fn damaged_recipes_are_errors() {
 /// `cargo xtask ablation` lays variants and folders over them.
 #[test]
 fn the_recipes_of_the_ablation_take_every_variant() {
-    for name in ["1-tokenizer", "2-start"] {
+    for name in ["1-tokenizer", "2-one-shape", "3-start"] {
         recipe(&format!("ablation/{name}"), &[]);
     }
-    let stage1 = |set: &[&str]| recipe("ablation/3-stage1", set).start.projector;
+    let stage1 = |set: &[&str]| recipe("ablation/4-stage1", set).start.projector;
     let v1 = stage1(&["projector.type=\"ldpnet\"", "train.language=false"]);
     assert_eq!(v1, Some(From::Nothing(Projector::LdpNet)));
     for (name, variant) in [
@@ -105,16 +105,36 @@ fn the_recipes_of_the_ablation_take_every_variant() {
         let expected = Projector::LdpNetV2(variant);
         assert_eq!(found, Some(From::Nothing(expected)), "{name}");
     }
-    let stage2 = recipe("ablation/4-stage2", &["seed=2", "model.from='elsewhere'"]);
+    let stage2 = recipe("ablation/5-stage2", &["seed=2", "model.from='elsewhere'"]);
     assert_eq!(folder(&stage2.start.language), Some(Path::new("elsewhere")));
     assert_eq!(stage2.train.length, Length::Epochs(1.0));
 }
 
-/// Each toy recipe starts from what the ones before it leave.
+/// Each recipe of a chain starts from what the ones before it leave.
 #[test]
-fn the_toy_chain_is_a_chain() {
+fn chains_are_chains() {
+    let toy: Vec<String> = names()
+        .into_iter()
+        .filter(|name| name.starts_with("toy-"))
+        .collect();
+    assert_eq!(toy.len(), 5);
+    chain(&toy.iter().map(String::as_str).collect::<Vec<_>>());
+    chain(&[
+        "../demo/1-tokenizer",
+        "../demo/2-one-shape",
+        "../demo/3-lists",
+        "../demo/4-world",
+    ]);
+    chain(&[
+        "ablation/1-tokenizer",
+        "ablation/2-one-shape",
+        "ablation/3-start",
+    ]);
+}
+
+fn chain(names: &[&str]) {
     let mut left: Vec<std::path::PathBuf> = Vec::new();
-    for name in names().iter().filter(|name| name.starts_with("toy-")) {
+    for name in names {
         let recipe = recipe(name, &[]);
         assert!(matches!(recipe.data.source, DataSource::World(_)), "{name}");
         let start = &recipe.start;
@@ -132,7 +152,6 @@ fn the_toy_chain_is_a_chain() {
         }
         left.push(recipe.output_dir.join("model"));
     }
-    assert_eq!(left.len(), 5);
 }
 
 fn folder<T>(part: &Option<From<T>>) -> Option<&Path> {

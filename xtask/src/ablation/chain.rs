@@ -13,15 +13,16 @@ use sha2::{Digest, Sha256};
 
 use super::cells::Cell;
 use super::outcome::{Figures, Outcome, Stage};
-use crate::steps::{Done, output, say, workspace};
+use crate::steps::{Done, keep_pages, output, say, workspace};
 
 /// The recipes, below the root.
 const RECIPES: &str = "recipes/train/ablation";
 
 const TOKENIZER: &str = "1-tokenizer";
-const START: &str = "2-start";
-const STAGE_1: &str = "3-stage1";
-const STAGE_2: &str = "4-stage2";
+const ONE_SHAPE: &str = "2-one-shape";
+const START: &str = "3-start";
+const STAGE_1: &str = "4-stage1";
+const STAGE_2: &str = "5-stage2";
 
 /// Where everything of these recipes is, and the program that runs them.
 pub(super) struct Chain {
@@ -40,7 +41,7 @@ impl Chain {
         limit: NonZeroUsize,
     ) -> Result<Chain, Box<dyn Error>> {
         let mut digest = Sha256::new();
-        for name in [TOKENIZER, START, STAGE_1, STAGE_2] {
+        for name in [TOKENIZER, ONE_SHAPE, START, STAGE_1, STAGE_2] {
             let path = recipe(name);
             let text = fs::read(&path)
                 .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
@@ -64,7 +65,8 @@ impl Chain {
         fs::create_dir_all(&self.folder)?;
         self.train_once(TOKENIZER, &[])?;
         let from_tokenizer = set("tokenizer.from", &self.model(TOKENIZER));
-        self.train_once(START, &[from_tokenizer])
+        self.train_once(ONE_SHAPE, &[from_tokenizer])?;
+        self.train_once(START, &[set("model.from", &self.model(ONE_SHAPE))])
     }
 
     /// How the training of the common start ended.
@@ -189,6 +191,7 @@ impl Chain {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null());
+        keep_pages(&mut command);
         command
     }
 }

@@ -13,7 +13,6 @@ mod vision;
 
 pub use language::LanguageConfig;
 pub use preprocess::{Aspect, Preprocess};
-pub(crate) use projector::POOLED_SIDE;
 pub use projector::{LdpV2, Projector};
 pub use vision::{Activation, VisionConfig};
 

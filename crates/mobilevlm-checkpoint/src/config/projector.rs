@@ -18,7 +18,7 @@ pub enum Projector {
     },
     /// MobileVLM V1's: two linear layers, two inverted residual blocks; T = P / 4.
     LdpNet,
-    /// MobileVLM V2's: two linear layers, pooling, and a depthwise convolution; T = 144.
+    /// MobileVLM V2's: two linear layers, pooling, and a depthwise convolution; T = 144 as released.
     LdpNetV2(LdpV2),
 }
 
@@ -30,6 +30,9 @@ pub enum LdpV2 {
     /// `pool+peg`: pooled to 12×12, then x + depthwise 3×3(x). What is released.
     #[default]
     PoolPeg,
+    /// `pool6+peg`: the same pooled to 6×6, or to another grid of this side, for towers whose grid
+    /// is not 24×24. Ours.
+    PoolPegTo(u8),
     /// `no-pool`: the same without pooling; T = P.
     NoPool,
     /// `pool`: pooled to 12×12, nothing after.
@@ -40,30 +43,61 @@ pub enum LdpV2 {
 }
 
 impl LdpV2 {
-    const NAMES: [(&'static str, Self); 4] = [
-        ("pool+peg", Self::PoolPeg),
-        ("no-pool", Self::NoPool),
-        ("pool", Self::Pool),
-        ("pool+positions", Self::PoolPositions),
-    ];
+    /// The side of the grid that is pooled to, whatever the tower's grid; nothing without pooling.
+    /// Upstream: `TokenDownLayer((12, 12))`.
+    pub fn grid(self) -> Option<usize> {
+        match self {
+            Self::PoolPeg | Self::Pool | Self::PoolPositions => Some(RELEASED_GRID),
+            Self::PoolPegTo(side) => Some(usize::from(side)),
+            Self::NoPool => None,
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::PoolPeg => "pool+peg".to_owned(),
+            Self::PoolPegTo(side) => format!("pool{side}+peg"),
+            Self::NoPool => "no-pool".to_owned(),
+            Self::Pool => "pool".to_owned(),
+            Self::PoolPositions => "pool+positions".to_owned(),
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "pool+peg" => Some(Self::PoolPeg),
+            "no-pool" => Some(Self::NoPool),
+            "pool" => Some(Self::Pool),
+            "pool+positions" => Some(Self::PoolPositions),
+            _ => {
+                let side = name
+                    .strip_prefix("pool")?
+                    .strip_suffix("+peg")?
+                    .parse()
+                    .ok()?;
+                let is_spelled_so = Self::PoolPegTo(side).name() == name;
+                let is_other =
+                    (1..=GRID_LIMIT).contains(&side) && usize::from(side) != RELEASED_GRID;
+                (is_spelled_so && is_other).then_some(Self::PoolPegTo(side))
+            }
+        }
+    }
 }
 
-/// The side of the grid that LDPv2 pools to, whatever the tower's grid
-/// (upstream: `TokenDownLayer((12, 12))`).
-pub(crate) const POOLED_SIDE: usize = 12;
+/// The side of the grid that every released LDPv2 pools to.
+const RELEASED_GRID: usize = 12;
+/// The largest side of a grid that is pooled to.
+const GRID_LIMIT: u8 = 64;
 
 impl Projector {
     /// What `mm_projector_type` and `mm_projector_variant` call it; only a member of the LDPv2
     /// family has the latter.
-    pub fn names(self) -> (String, Option<&'static str>) {
+    pub fn names(self) -> (String, Option<String>) {
         match self {
             Self::Linear => ("linear".to_owned(), None),
             Self::Mlp { depth } => (format!("mlp{depth}x_gelu"), None),
             Self::LdpNet => ("ldpnet".to_owned(), None),
-            Self::LdpNetV2(variant) => {
-                let known = LdpV2::NAMES.iter().find(|(_, known)| *known == variant);
-                ("ldpnetv2".to_owned(), known.map(|(name, _)| *name))
-            }
+            Self::LdpNetV2(variant) => ("ldpnetv2".to_owned(), Some(variant.name())),
         }
     }
 
@@ -98,13 +132,13 @@ impl Projector {
             Some(_) if !is_ldp => {
                 return Err((true, format!("no variant of the type {kind:?}")));
             }
-            Some(name) => match LdpV2::NAMES.iter().find(|(known, _)| *known == name) {
-                Some(&(_, variant)) => variant,
-                None => {
-                    let names: Vec<_> = LdpV2::NAMES.iter().map(|(known, _)| *known).collect();
-                    return Err((true, format!("one of {}", names.join(", "))));
-                }
-            },
+            Some(name) => LdpV2::named(name).ok_or_else(|| {
+                let expected = format!(
+                    "one of pool+peg, poolN+peg (N from 1 to {GRID_LIMIT}, not {RELEASED_GRID}), \
+                     no-pool, pool, pool+positions"
+                );
+                (true, expected)
+            })?,
         };
         match kind {
             "linear" => Ok(Self::Linear),

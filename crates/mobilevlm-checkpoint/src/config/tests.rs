@@ -205,8 +205,25 @@ fn every_variant_of_ldpv2_has_a_name() {
         ("no-pool", LdpV2::NoPool),
         ("pool", LdpV2::Pool),
         ("pool+positions", LdpV2::PoolPositions),
+        ("pool6+peg", LdpV2::PoolPegTo(6)),
+        ("pool64+peg", LdpV2::PoolPegTo(64)),
     ] {
         assert_eq!(variant(name), Projector::LdpNetV2(expected), "{name}");
+        assert_eq!(variant(name).names().1.as_deref(), Some(name));
+    }
+    assert_eq!(LdpV2::PoolPeg.grid(), Some(12));
+    assert_eq!(LdpV2::PoolPegTo(6).grid(), Some(6));
+    assert_eq!(LdpV2::NoPool.grid(), None);
+    // Each has one name: the released grid has its own already.
+    for name in [
+        "pool0+peg",
+        "pool12+peg",
+        "pool06+peg",
+        "pool+6+peg",
+        "pool65+peg",
+        "pool300+peg",
+    ] {
+        parse(&released(json!({ "mm_projector_variant": name }))).unwrap_err();
     }
 }
 
@@ -418,7 +435,7 @@ fn what_is_not_computed_is_refused_by_its_key() {
         ),
         (
             json!({ "mm_projector_variant": "pool+pig" }),
-            "one of pool+peg, no-pool, pool, pool+positions",
+            "one of pool+peg, poolN+peg (N from 1 to 64, not 12), no-pool, pool, pool+positions",
         ),
         (
             json!({ "mm_projector_variant": "pool", "mm_projector_type": "linear" }),

@@ -37,7 +37,7 @@ pub(super) fn plan<'a>(conversion: &'a Conversion<'a>) -> Result<File<'a>, Conve
     let (kind, variant) = config.projector.names();
     head.set(projector::KIND, Setting::Text(kind));
     if let Some(variant) = variant {
-        head.set(projector::VARIANT, variant);
+        head.set(projector::VARIANT, Setting::Text(variant));
     }
 
     let llama = &config.language;

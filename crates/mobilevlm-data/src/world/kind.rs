@@ -11,6 +11,8 @@ pub enum Kind {
     Caption,
     /// A paragraph that does.
     LongCaption,
+    /// Everything that is there, one thing a line, in reading order.
+    List,
     /// Two to five questions of any kind about one picture, unless
     /// [`WorldOptions`](super::WorldOptions) says otherwise.
     Conversation,
@@ -30,15 +32,18 @@ pub enum Kind {
     Choice,
     /// What time a clock shows.
     Clock,
+    /// Where in the picture something is, or what is somewhere.
+    Place,
     /// A question without a picture.
     Text,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Caption,
         Kind::LongCaption,
+        Kind::List,
         Kind::Conversation,
         Kind::Existence,
         Kind::Colour,
@@ -48,6 +53,7 @@ impl Kind {
         Kind::Reading,
         Kind::Choice,
         Kind::Clock,
+        Kind::Place,
         Kind::Text,
     ];
 
@@ -67,6 +73,7 @@ impl Kind {
         match self {
             Kind::Caption => "caption",
             Kind::LongCaption => "long-caption",
+            Kind::List => "list",
             Kind::Conversation => "conversation",
             Kind::Existence => "existence",
             Kind::Colour => "colour",
@@ -76,6 +83,7 @@ impl Kind {
             Kind::Reading => "reading",
             Kind::Choice => "choice",
             Kind::Clock => "clock",
+            Kind::Place => "place",
             Kind::Text => "text",
         }
     }

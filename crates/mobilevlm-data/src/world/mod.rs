@@ -51,16 +51,20 @@ pub use write::{Written, png};
 use rng::Rng;
 
 /// Increased whenever the same (seed, split, kind, index) would give another sample than before.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Sides that pictures may have, in pixels.
 const SIDES: std::ops::RangeInclusive<usize> = 16..=4096;
 
+/// Scenes that are made up until one is simple enough.
+const MOST_ATTEMPTS: usize = 1000;
+
 /// How often [`World::sample`] gives each kind, in hundredths.
-const MIX: [(Kind, usize); 12] = [
+const MIX: [(Kind, usize); 14] = [
     (Kind::Caption, 10),
     (Kind::LongCaption, 5),
-    (Kind::Conversation, 30),
+    (Kind::List, 5),
+    (Kind::Conversation, 22),
     (Kind::Existence, 6),
     (Kind::Colour, 6),
     (Kind::Counting, 8),
@@ -69,6 +73,7 @@ const MIX: [(Kind, usize); 12] = [
     (Kind::Reading, 8),
     (Kind::Choice, 6),
     (Kind::Clock, 2),
+    (Kind::Place, 3),
     (Kind::Text, 5),
 ];
 
@@ -82,6 +87,9 @@ pub struct WorldOptions {
     /// Questions of a conversation, at most; two at least. More of them teach more for the same
     /// picture.
     pub most_turns: usize,
+    /// Only scenes of at most so many shapes that stand anywhere, without grids, signs, charts and
+    /// clocks; nothing: every scene. Kinds that need more than there is are given without a bound.
+    pub most_objects: Option<usize>,
 }
 
 impl Default for WorldOptions {
@@ -90,6 +98,7 @@ impl Default for WorldOptions {
             seed: 0,
             size: 336,
             most_turns: 5,
+            most_objects: None,
         }
     }
 }
@@ -164,13 +173,32 @@ impl World {
         }
         // Decided first, so that every answer is equally frequent, none but "0" less.
         let count = rng.weighted(&[(0, 1), (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2)]);
+        // Descriptions and conversations are about scenes of every kind, some of which are never
+        // simple.
+        let is_open = matches!(
+            kind,
+            Kind::Caption | Kind::LongCaption | Kind::List | Kind::Conversation
+        );
+        let theme = match is_open && self.options.most_objects.is_none() {
+            true => *rng.pick(&[&Kind::EXAMINED[..], &[kind, Kind::Clock]].concat()),
+            false => kind,
+        };
         // A scene may have no question of its kind; the next one has.
+        let is_simple = |scene: &Scene| match self.options.most_objects {
+            Some(most) => scene.layout == Layout::Free && scene.objects.len() <= most,
+            None => true,
+        };
+        let mut attempts = 0;
         loop {
             let wanted = ask::Wanted {
                 count,
                 most_turns: self.options.most_turns,
             };
-            let scene = compose::scene(&mut rng, split, kind, count);
+            let scene = compose::scene(&mut rng, split, theme, count);
+            attempts += 1;
+            if attempts < MOST_ATTEMPTS && !is_simple(&scene) {
+                continue;
+            }
             let exchanges = ask::exchanges(&mut rng, &scene, split, kind, wanted);
             if let Some(exchanges) = exchanges {
                 return Sample {

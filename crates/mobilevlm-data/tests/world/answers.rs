@@ -60,7 +60,7 @@ fn conversations_have_as_many_questions_as_asked_for_and_none_twice() {
 #[test]
 fn every_short_answer_follows_from_the_scene() {
     let mut kinds = Kind::EXAMINED.to_vec();
-    kinds.extend([Kind::Clock, Kind::Conversation]);
+    kinds.extend([Kind::Clock, Kind::Place, Kind::Conversation]);
     let mut checked = 0;
     let talkative = World::new(WorldOptions {
         seed: 2,
@@ -147,6 +147,86 @@ fn captions_state_what_is_so() {
         }
     }
     assert!(statements > 200, "{statements}");
+}
+
+#[test]
+fn long_captions_name_objects_in_reading_order() {
+    for (_, sample) in samples(world(5, 112), &[Kind::LongCaption], 300) {
+        let scene = sample.scene.as_ref().unwrap();
+        let told = &sample.exchanges[0].answer;
+        let mut at = 0;
+        // The first sentence of an object names where it is; each begins behind the one before.
+        let mut named = Vec::new();
+        while let Some(next) = told[at..].find(" is a") {
+            let start = told[..at + next].rfind(". ").map_or(0, |dot| dot + 2);
+            named.push(told[start..at + next].to_owned());
+            at += next + 5;
+        }
+        let mut expected: Vec<String> = Vec::new();
+        for object in &scene.objects {
+            expected.push(reader::capital(reader::ninth(object, 0.0)));
+        }
+        let order = |phrase: &String| {
+            let mut rows = reader::NINTHS.iter();
+            rows.position(|ninth| reader::capital(ninth) == *phrase)
+        };
+        named.retain(|phrase| order(phrase).is_some());
+        assert!(named.iter().map(order).is_sorted(), "{told}");
+        for phrase in expected {
+            assert!(named.contains(&phrase), "{phrase}: {told}");
+        }
+    }
+}
+
+#[test]
+fn lists_have_a_line_for_everything_and_nothing_else() {
+    for (_, sample) in samples(world(6, 112), &[Kind::List], 300) {
+        let scene = sample.scene.as_ref().unwrap();
+        let answer = &sample.exchanges[0].answer;
+        let is_arranged = matches!(scene.layout, Layout::Grid { .. } | Layout::Chart);
+        let lines: Vec<&str> = answer.lines().skip(usize::from(is_arranged)).collect();
+        let others = scene.signs.len() + usize::from(scene.clock.is_some());
+        assert_eq!(lines.len(), scene.objects.len() + others, "{answer}");
+        for object in &scene.objects {
+            // A line names it as it is, where it is.
+            let place = reader::ninth(object, 0.0).rsplit_once("the ").unwrap().1;
+            let is_told = |line: &&str| {
+                let Some((at, name)) = line.split_once(": ") else {
+                    return false;
+                };
+                at == place
+                    && reader::mentions(name).iter().any(|mention| {
+                        mention.fits(object)
+                            && mention.shape.is_some()
+                            && mention.colour.is_some()
+                            && mention.size.is_some()
+                    })
+            };
+            assert!(lines.iter().any(is_told), "{object:?}: {answer}");
+        }
+        for text in scene.signs.iter().map(|sign| &sign.text) {
+            assert!(answer.contains(text), "{text}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn simple_scenes_are_simple() {
+    for most in [1, 3] {
+        let simple = World::new(WorldOptions {
+            most_objects: Some(most),
+            ..WorldOptions::default()
+        });
+        for (_, sample) in samples(
+            simple.unwrap(),
+            &[Kind::LongCaption, Kind::List, Kind::Place],
+            100,
+        ) {
+            let scene = sample.scene.unwrap();
+            assert_eq!(scene.layout, Layout::Free);
+            assert!((1..=most).contains(&scene.objects.len()), "{}", sample.id);
+        }
+    }
 }
 
 #[test]

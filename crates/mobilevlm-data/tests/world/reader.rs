@@ -76,6 +76,17 @@ pub(crate) fn answer(scene: &Scene, question: &str) -> String {
             false => mentioned[0].count(scene).to_string(),
         };
     }
+    if question.starts_with("Where") {
+        let object = &scene.objects[mentioned[0].find(scene)];
+        return capital(ninth(object, 0.03));
+    }
+    if mentioned.is_empty()
+        && NINTHS
+            .iter()
+            .any(|phrase| question.ends_with(&format!("{phrase}?")))
+    {
+        return what_is_there(scene, question);
+    }
     for (word, relation) in RELATIONS {
         if has(word) {
             return related(scene, question, &mentioned, relation);
@@ -124,6 +135,55 @@ pub(crate) fn answer(scene: &Scene, question: &str) -> String {
         return capital(scene.objects[mention.find(scene)].shape.name());
     }
     exists(scene, question, &mentioned)
+}
+
+/// The ninths of a picture, row by row.
+pub(crate) const NINTHS: [&str; 9] = [
+    "at the top left",
+    "at the top",
+    "at the top right",
+    "on the left",
+    "in the middle",
+    "on the right",
+    "at the bottom left",
+    "at the bottom",
+    "at the bottom right",
+];
+
+/// Where an object is, which is so far from the lines between thirds.
+pub(crate) fn ninth(object: &Object, least: f32) -> &'static str {
+    let third = |at: f32| {
+        let from_lines = (at - 1.0 / 3.0).abs().min((at - 2.0 / 3.0).abs());
+        assert!(from_lines >= least, "{object:?}");
+        usize::from(at > 1.0 / 3.0) + usize::from(at > 2.0 / 3.0)
+    };
+    NINTHS[third(object.y) * 3 + third(object.x)]
+}
+
+fn what_is_there(scene: &Scene, question: &str) -> String {
+    let asked = NINTHS
+        .iter()
+        .filter(|phrase| question.ends_with(&format!("{phrase}?")));
+    let asked = asked.max_by_key(|phrase| phrase.len()).unwrap();
+    let there: Vec<_> = scene
+        .objects
+        .iter()
+        .filter(|object| ninth(object, 0.0) == *asked)
+        .collect();
+    match there[..] {
+        [] => "Nothing".to_owned(),
+        [object] => {
+            let pattern = Some(object.pattern).filter(|pattern| *pattern != Pattern::Plain);
+            let words = [
+                Some(object.size.name()),
+                pattern.map(Pattern::name),
+                Some(object.colour.name()),
+                Some(object.shape.name()),
+            ];
+            capital(&words.into_iter().flatten().collect::<Vec<_>>().join(" "))
+        }
+        _ => panic!("{question}: {there:?}"),
+    }
 }
 
 fn exists(scene: &Scene, question: &str, mentioned: &[Mention]) -> String {

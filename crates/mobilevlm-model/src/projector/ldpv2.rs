@@ -3,11 +3,7 @@ use mobilevlm_tensor::{Arithmetic, Compute, ops};
 
 use crate::{ModelError, linear::Linear};
 
-/// `ldpnetv2` always pools to this grid, whatever the tower's: upstream's
-/// `TokenDownLayer((12, 12))`.
-const GRID: usize = 12;
-
-/// `ldpnetv2`: two linear layers with an exact GELU between, a mean to 12x12, and a positional
+/// `ldpnetv2`: two linear layers with an exact GELU between, a mean to 12×12, and a positional
 /// encoding x + depthwise3x3(x).
 ///
 /// The mean is taken before the second linear layer: it commutes with it, and the layer then has a
@@ -18,8 +14,8 @@ pub(crate) struct LdpV2 {
     positions: Positions,
     /// Patches along a side of the tower's grid.
     side: usize,
-    /// Whether the mean is taken; without it every patch is a token.
-    pool: bool,
+    /// The side of the grid that the mean is taken to; without it every patch is a token.
+    pooled: Option<usize>,
 }
 
 enum Positions {
@@ -42,9 +38,9 @@ impl LdpV2 {
         scope: &Scope<'_>,
     ) -> Result<LdpV2, ModelError> {
         let mlp = scope.pp("mlp").pp("mlp");
-        let pool = variant != Variant::NoPool;
+        let pooled = variant.grid();
         let positions = match variant {
-            Variant::PoolPeg | Variant::NoPool => {
+            Variant::PoolPeg | Variant::PoolPegTo(_) | Variant::NoPool => {
                 let peg = scope.pp("peg").pp("peg").pp(0);
                 Positions::Convolution {
                     weight: peg.tensor("weight", &[width, 1, 3, 3])?,
@@ -52,7 +48,8 @@ impl LdpV2 {
                 }
             }
             Variant::PoolPositions => {
-                Positions::Table(scope.tensor("positions", &[GRID * GRID, width])?)
+                let places = pooled.map_or(0, |side| side * side);
+                Positions::Table(scope.tensor("positions", &[places, width])?)
             }
             Variant::Pool => Positions::None,
         };
@@ -61,7 +58,7 @@ impl LdpV2 {
             second: Linear::load(&mlp.pp(2), width, width)?,
             positions,
             side,
-            pool,
+            pooled,
         })
     }
 
@@ -70,7 +67,7 @@ impl LdpV2 {
     }
 
     fn grid(&self) -> usize {
-        if self.pool { GRID } else { self.side }
+        self.pooled.unwrap_or(self.side)
     }
 
     /// `features`: `[side · side, V]`. Returns `[tokens, d]`.
@@ -79,7 +76,7 @@ impl LdpV2 {
         let mut inner = vec![0.0; side * side * width];
         self.first.forward(compute, features, &mut inner);
         ops::gelu(compute, &mut inner);
-        if self.pool {
+        if self.pooled.is_some() {
             let mut pooled = vec![0.0; grid * grid * width];
             ops::adaptive_mean(compute, &inner, side, side, grid, grid, &mut pooled);
             inner = pooled;

@@ -37,7 +37,8 @@ pub use language::{Language, LoraConfig};
 pub(crate) use layers::{LayerNorm, Linear};
 pub(crate) use named::{Change, change_trained, flat, lora_targets, to_stored, upstream_embedding};
 pub use named::{Described, NamedGradients, parameters, train_only, values};
-pub use source::{Either, Init, RandomSource, Source};
+pub use source::{Beginning, Either, Init, RandomSource, Source};
+
 pub use vision::VisionTower;
 
 use projector::Projector;

@@ -134,9 +134,10 @@ pub fn train_only<M: Module>(module: M, prefix: &str, trained: impl Fn(&str) -> 
     module.map(&mut Train(Path(vec![prefix.to_owned()]), trained))
 }
 
-/// A change of one parameter's values: name, values without autodiff and flat `[n]`, new values.
+/// A change of one parameter's values: name, sizes, values without autodiff and flat `[n]`, new
+/// values.
 pub(crate) trait Change {
-    fn change(&mut self, name: &str, value: Tensor<1>) -> Tensor<1>;
+    fn change(&mut self, name: &str, shape: &[usize], value: Tensor<1>) -> Tensor<1>;
 }
 
 /// Replaces the values of all trained parameters.
@@ -158,7 +159,7 @@ pub(crate) fn change_trained<M: Module, C: Change>(module: M, prefix: &str, chan
                 let shape = value.dims();
                 let count = shape.iter().product::<usize>();
                 let flat = value.inner().reshape([count]);
-                let changed = self.1.change(&name, flat).reshape(shape);
+                let changed = self.1.change(&name, &shape, flat).reshape(shape);
                 Tensor::from_inner(changed).require_grad()
             })
         }

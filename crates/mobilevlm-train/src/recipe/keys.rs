@@ -274,6 +274,7 @@ pub(super) const KEYS: &[Key] = &[
     key("seed", ALL, Whole(0, HUGE), Is("42"), "decides the order of samples, what starts from nothing, and dropout"),
 
     key("model.from", TRAINED, Text, Means("none"), "folder of a model; parts whose section says nothing else start from it (upstream: `model_name_or_path`)"),
+    key("model.init", TRAINED, OneOf(&["released", "scaled"]), Is("\"released\""), "deviations that parts from nothing begin with: those of CLIP's and LLaMA's code, or such that every layer keeps the size of its input and places of patches are told apart from the first step; small models learn only so in hours"),
     key("vision.from", PICTURES, Text, Means("`model.from`, or sizes"), "folder of a CLIP tower (upstream: `vision_tower`)"),
     key("vision.image_size", PICTURES, Whole(8, 4096), Means("from a folder"), "side of the picture in pixels; this and the following make a tower from nothing"),
     key("vision.patch_size", PICTURES, Whole(1, 512), Means("from a folder"), "side of a patch in pixels; divides `image_size`"),
@@ -290,7 +291,7 @@ pub(super) const KEYS: &[Key] = &[
     key("text.projection_dim", CLIP, SIZE, Incomplete, "width in which pictures and captions are compared"),
     key("projector.from", VLM, Text, Means("`model.from`, or a type"), "folder whose projector is taken (upstream: `pretrain_mm_mlp_adapter`)"),
     key("projector.type", VLM, Text, Means("from a folder"), "`linear`, `mlp2x_gelu`, `ldpnet` or `ldpnetv2`, from nothing (upstream: `mm_projector_type`)"),
-    key("projector.variant", VLM, OneOf(&["pool+peg", "no-pool", "pool", "pool+positions"]), Means("`\"pool+peg\"`"), "of `ldpnetv2`: the paper's Table 7; all but `pool+peg` are ours to read, not upstream's"),
+    key("projector.variant", VLM, Text, Means("`\"pool+peg\"`"), "of `ldpnetv2`: `pool+peg`, `no-pool`, `pool`, `pool+positions` of the paper's Table 7, or `pool6+peg` for a grid of 6×6 instead of 12×12; all but `pool+peg` are ours to read, not upstream's"),
     key("language.from", LANGUAGE, Text, Means("`model.from`, or sizes"), "folder of a language model, or of a whole model whose language model is taken"),
     key("language.hidden_size", LANGUAGE, SIZE, Means("from a folder"), "width; this and the following make a language model from nothing, with the tokenizer's vocabulary"),
     key("language.num_hidden_layers", LANGUAGE, LAYERS, Means("from a folder"), "blocks"),
@@ -319,6 +320,7 @@ pub(super) const KEYS: &[Key] = &[
     key("world.count", ALL, Whole(1, HUGE), Means("required in `[world]`"), "samples of the synthetic world in an epoch, drawn while training; nothing is written"),
     key("world.seed", ALL, Whole(0, HUGE), Is("0"), "which world"),
     key("world.most_turns", ALL, Whole(2, 64), Is("5"), "questions of a conversation, at most; more teach more for a picture"),
+    key("world.most_objects", ALL, Whole(1, 64), Means("as many as there are"), "only scenes of at most so many shapes anywhere, without grids, signs, charts and clocks: what a tower from nothing learns first"),
     key("world.kinds", ALL, Kinds, Means("the world's own mixture"), "kinds of samples, with weights or each alike; `docs/world.md` lists them"),
     key("world.eval_count", TRAINED, Whole(0, HUGE), Is("0"), "held-out samples that the evaluation looks at"),
 
@@ -331,6 +333,7 @@ pub(super) const KEYS: &[Key] = &[
     key("train.lora_merge", VLM, Flag, Means("`true`"), "the result has them added to the weights; else they are kept beside them"),
     key("train.learning_rate", TRAINED, RATE, ByTask(&[(Task::Stage1, "2e-5"), (Task::Stage2, "4e-5")]), "peak, of all but the projector"),
     key("train.mm_projector_lr", VLM, RATE, Means("stage1 where the language model learns: `1e-3`; else `train.learning_rate`, in the same groups"), "peak, of the projector"),
+    key("train.muon_lr", TRAINED, RATE, Means("AdamW for everything"), "peak, of the matrices inside blocks and projectors, which then step as Muon says (Jordan et al. 2024; torch's `Muon`): the same after half the steps or less, from nothing"),
     key("train.lr_scheduler_type", TRAINED, OneOf(&["cosine", "constant"]), Is("\"cosine\""), "after the warm-up; `cosine` ends at 0"),
     key("train.warmup_ratio", TRAINED, SHARE, Is("0.03"), "share of the steps in which rates rise from 0"),
     key("train.weight_decay", TRAINED, Number(Bound::Included(0.0), Bound::Included(1.0)), Is("0.0"), "AdamW's; biases and layer norms are left out, RMSNorm is not, as upstream"),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mobilevlm_checkpoint::{Config, LdpV2, Projector, expected_tensors};
+use mobilevlm_checkpoint::{Config, Projector, expected_tensors};
 
 use super::{DeviceKind, Learns, Lora, Precision, Recipe};
 
@@ -237,9 +237,9 @@ impl Rows {
 fn picture_tokens(config: &Config) -> u64 {
     let patches = config.vision.patches();
     let tokens = match config.projector {
-        Projector::Linear | Projector::Mlp { .. } | Projector::LdpNetV2(LdpV2::NoPool) => patches,
+        Projector::Linear | Projector::Mlp { .. } => patches,
         Projector::LdpNet => config.vision.grid().div_ceil(2).pow(2),
-        Projector::LdpNetV2(_) => 144,
+        Projector::LdpNetV2(variant) => variant.grid().map_or(patches, |side| side * side),
     };
     tokens as u64
 }

@@ -18,6 +18,8 @@ use mobilevlm_checkpoint::{Activation, Aspect, LanguageConfig, Projector, Vision
 use mobilevlm_data::world::Kind;
 use mobilevlm_data::{Grouping, TrainTemplate};
 
+use crate::model::Beginning;
+
 pub use error::{At, RecipeError};
 pub use keys::key_table;
 pub use memory::{Memory, TooLarge};
@@ -93,6 +95,8 @@ pub struct Start {
     /// Which hidden state of the tower the projector gets; negative counts from the end
     /// (upstream: `mm_vision_select_layer`).
     pub select_layer: i32,
+    /// How parts from nothing begin.
+    pub beginning: Beginning,
 }
 
 /// Sizes of a language model from nothing; its vocabulary is the tokenizer's.
@@ -209,6 +213,8 @@ pub struct WorldData {
     pub kinds: Vec<(Kind, f64)>,
     /// Questions of a conversation, at most.
     pub most_turns: usize,
+    /// Shapes in a scene, at most, and nothing but shapes; `None`: every scene.
+    pub most_objects: Option<usize>,
     /// Held-out samples that the evaluation looks at.
     pub eval_count: u64,
 }
@@ -235,6 +241,9 @@ pub struct Train {
     pub learning_rate: f64,
     /// Peak rate of the projector; `None`: it is in the same groups as the rest.
     pub projector_rate: Option<f64>,
+    /// Peak rate of the matrices of blocks and projectors, which then step as Muon says; `None`:
+    /// everything steps as AdamW says.
+    pub muon_rate: Option<f64>,
     /// How rates go after the warm-up.
     pub schedule: Schedule,
     /// Share of the steps in which rates rise from 0.

@@ -130,6 +130,13 @@ fn start(source: &Source<'_>) -> Result<Start, RecipeError> {
             _ => None,
         },
         select_layer,
+        beginning: match task {
+            Task::Tokenizer => Beginning::Released,
+            _ => match source.get::<String>("model.init")?.as_str() {
+                "scaled" => Beginning::Scaled,
+                _ => Beginning::Released,
+            },
+        },
     })
 }
 
@@ -410,6 +417,7 @@ fn data_source(source: &Source<'_>) -> Result<DataSource, RecipeError> {
                     .maybe::<WeightedKinds>("world.kinds")?
                     .map_or(Vec::new(), |k| k.0),
                 most_turns: source.get("world.most_turns")?,
+                most_objects: source.maybe("world.most_objects")?,
                 eval_count: source.get("world.eval_count")?,
             }))
         }
@@ -465,6 +473,7 @@ fn train(source: &Source<'_>) -> Result<Train, RecipeError> {
             }
             _ => projector_rate,
         },
+        muon_rate: source.maybe("train.muon_lr")?,
         schedule: match source.get::<String>("train.lr_scheduler_type")?.as_str() {
             "constant" => Schedule::Constant,
             _ => Schedule::Cosine,
@@ -566,6 +575,7 @@ impl Train {
             vision: false,
             learning_rate: 0.0,
             projector_rate: None,
+            muon_rate: None,
             schedule: Schedule::Constant,
             warmup_ratio: 0.0,
             weight_decay: 0.0,

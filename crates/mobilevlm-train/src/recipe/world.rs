@@ -12,6 +12,7 @@ impl WorldData {
             seed: self.seed,
             size,
             most_turns: self.most_turns,
+            most_objects: self.most_objects,
         }
     }
 

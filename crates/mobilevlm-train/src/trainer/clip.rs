@@ -15,7 +15,7 @@ use super::setup::{adamw, check, devices, preprocessor, tokenizer};
 use crate::clip::{ClipModel, ClipSizes};
 use crate::error::ModelError;
 use crate::model::{Either, RandomSource, parameters};
-use crate::optimizer::{AdamW, ParameterGroup};
+use crate::optimizer::{AdamW, Method, ParameterGroup};
 use crate::random::Draws;
 use crate::recipe::{From, Recipe};
 use crate::step::PartGradients;
@@ -52,7 +52,7 @@ impl Clip {
             let wrong = "expected a tower of pictures and one of captions";
             return Err(TrainError::key("vision, text", wrong));
         };
-        let random = RandomSource::new(recipe.seed);
+        let random = RandomSource::new(recipe.seed).beginning(recipe.start.beginning);
         let (vision, preprocess, tensors) = match vision {
             From::Nothing(vision) => {
                 let preprocess = Preprocess::clip(recipe.data.aspect, vision.image_size);
@@ -196,6 +196,7 @@ fn optimizer(recipe: &Recipe, model: &ClipModel) -> AdamW {
             0.0
         },
         decays,
+        method: Method::AdamW,
         parameters: parameters(model, "")
             .into_iter()
             .filter(|parameter| (parameter.shape.len() > 1) == decays)

@@ -75,7 +75,7 @@ impl Lm {
             }
         };
         let (plain, device) = devices(recipe)?;
-        let random = RandomSource::new(recipe.seed);
+        let random = RandomSource::new(recipe.seed).beginning(recipe.start.beginning);
         let is_read = |_: &str| tensors.is_some();
         let tensors = tensors.clone().unwrap_or_default();
         let source = Either(&tensors, &random, &is_read);

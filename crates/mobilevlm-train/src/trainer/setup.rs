@@ -12,7 +12,9 @@ use mobilevlm_processor::{Preprocessor, Tokenizer};
 use super::TrainEvent;
 use super::error::TrainError;
 use crate::model::{LoraConfig, MobileVlm, RandomSource, VisionTower, parameters, train_only};
-use crate::optimizer::{AdamW, AdamWConfig, GroupOptions, ParameterGroup, parameter_groups};
+use crate::optimizer::{
+    AdamW, AdamWConfig, GroupOptions, ParameterGroup, parameter_groups, with_muon,
+};
 use crate::recipe::{DeviceKind, From, Learns, Memory, Recipe, Schedule, Template};
 use crate::schedule::CosineSchedule;
 use crate::step::{Accumulation, NonFinite, StepOptions};
@@ -151,8 +153,12 @@ pub(super) fn tracked(recipe: &Recipe, plain: &Device) -> Device {
     }
 }
 
-/// AdamW as the recipe says.
+/// AdamW as the recipe says, with Muon for the matrices of blocks where it has a rate.
 pub(super) fn adamw(recipe: &Recipe, groups: Vec<ParameterGroup>) -> AdamW {
+    let groups = match recipe.train.muon_rate {
+        Some(rate) => with_muon(groups, rate, recipe.train.weight_decay),
+        None => groups,
+    };
     let (beta1, beta2) = recipe.train.betas;
     let config = AdamWConfig {
         beta1,
@@ -342,7 +348,7 @@ fn start(recipe: &Recipe, tokenizer: &Tokenizer) -> Result<Start, TrainError> {
     start.config.preprocess.aspect = recipe.data.aspect;
     start.config.vision.blocks_to_run =
         blocks_to_run(&start.config.vision, recipe.start.select_layer)?;
-    Ok(start)
+    Ok(start.beginning(recipe.start.beginning))
 }
 
 /// The blocks up to the hidden state that is selected.

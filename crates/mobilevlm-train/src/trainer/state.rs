@@ -139,7 +139,7 @@ fn with_values<M: Module>(
 ) -> Result<M, ModelError> {
     struct Values(BTreeMap<String, Tensor<1>>);
     impl Change for Values {
-        fn change(&mut self, name: &str, value: Tensor<1>) -> Tensor<1> {
+        fn change(&mut self, name: &str, _shape: &[usize], value: Tensor<1>) -> Tensor<1> {
             // All are there: `with_values` has looked.
             self.0.remove(name).unwrap_or(value)
         }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::json;
 use crate::error::ModelError;
-use crate::model::{Either, MobileVlm, RandomSource, Source, VisionTower};
+use crate::model::{Beginning, Either, MobileVlm, RandomSource, Source, VisionTower};
 
 /// What a run begins with: sizes, and the values of all parameters.
 #[derive(Debug)]
@@ -179,6 +179,15 @@ impl Start {
             random: RandomSource::new(0),
             is_new: Vec::new(),
         })
+    }
+
+    /// The same with other deviations of what begins with random values.
+    #[must_use]
+    pub fn beginning(self, beginning: Beginning) -> Start {
+        Start {
+            random: self.random.beginning(beginning),
+            ..self
+        }
     }
 
     /// Makes projector and language model on a device.

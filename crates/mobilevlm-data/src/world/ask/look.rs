@@ -34,11 +34,11 @@ impl Look {
         }
     }
 
-    /// Everything that can be said.
-    pub(crate) fn all(object: &Object) -> Look {
+    /// Everything that is worth saying: plain is not.
+    pub(crate) fn of(object: &Object) -> Look {
         Look {
             size: Some(object.size),
-            pattern: Some(object.pattern),
+            pattern: Some(object.pattern).filter(|pattern| *pattern != Pattern::Plain),
             ..Look::both(object)
         }
     }

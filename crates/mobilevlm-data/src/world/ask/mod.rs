@@ -8,6 +8,7 @@ mod caption;
 mod choice;
 mod comparison;
 mod look;
+mod place;
 mod relation;
 mod simple;
 mod text;
@@ -201,6 +202,7 @@ pub(crate) fn exchanges(
     match kind {
         Kind::Caption => Some(vec![caption::short(rng, scene, split)]),
         Kind::LongCaption => Some(vec![caption::long(rng, scene, split)]),
+        Kind::List => Some(vec![caption::list(rng, scene)]),
         Kind::Conversation => conversation(rng, scene, split, wanted.most_turns),
         _ => {
             let told = ask(rng, scene, split, kind, Some(wanted.count))?;
@@ -229,6 +231,7 @@ fn ask(
         Kind::Comparison => comparison::ask(rng, scene, split),
         Kind::Reading => simple::reading(rng, scene),
         Kind::Clock => simple::clock(rng, scene),
+        Kind::Place => place::ask(rng, scene),
         Kind::Choice => choice::ask(rng, scene, split),
         _ => None,
     }
@@ -242,6 +245,9 @@ fn conversation(rng: &mut Rng, scene: &Scene, split: Split, most: usize) -> Opti
     }
     let number = rng.between(2, most.max(2));
     let mut kinds = Kind::EXAMINED.to_vec();
+    if !scene.objects.is_empty() {
+        kinds.extend([Kind::Place; 3]);
+    }
     if scene.clock.is_some() {
         kinds.extend([Kind::Clock; 4]);
     }

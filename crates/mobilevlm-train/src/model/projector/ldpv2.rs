@@ -7,21 +7,18 @@ use super::{run, sequence};
 use crate::model::layers::{Depthwise, Linear, to_grid, to_rows};
 use crate::model::source::{Init, Place};
 
-/// The side of the grid that is pooled to, whatever the tower's: upstream's
-/// `TokenDownLayer((12, 12))`.
-pub(super) const GRID: usize = 12;
-
 /// `ldpnetv2` and its relatives of the paper's Table 7: two linear layers with a GELU between, a
-/// mean to 12×12, and a positional encoding. Upstream: `LDPNetV2Projector`.
+/// mean to a smaller grid, and a positional encoding. Upstream: `LDPNetV2Projector`.
 #[derive(Module, Debug)]
 pub(crate) struct LdpV2 {
     mlp: Mlp,
     /// Upstream's `PosInjectLayer`: x + depthwise 3×3(x).
     peg: Option<Peg>,
-    /// Learned positions `[144, d]`, added.
+    /// Learned positions `[T, d]`, added.
     positions: Option<Param<Tensor<2>>>,
     #[module(skip)]
-    pools: bool,
+    /// The side of the grid that is pooled to, if any.
+    grid: Option<usize>,
 }
 
 #[derive(Module, Debug)]
@@ -42,9 +39,11 @@ impl LdpV2 {
         width: usize,
     ) -> Result<LdpV2, TensorError> {
         let peg = || Depthwise::new(&place.pp("peg").pp("peg").pp(0), width, 1, true);
-        let positions = || place.param("positions", [GRID * GRID, width], Init::Normal(0.02));
+        let grid = variant.grid();
+        let places = grid.map_or(0, |side| side * side);
+        let positions = || place.param("positions", [places, width], Init::Normal(0.02));
         let (peg, positions) = match variant {
-            Variant::PoolPeg | Variant::NoPool => (Some(peg()?), None),
+            Variant::PoolPeg | Variant::PoolPegTo(_) | Variant::NoPool => (Some(peg()?), None),
             Variant::PoolPositions => (None, Some(positions()?)),
             Variant::Pool => (None, None),
         };
@@ -54,7 +53,7 @@ impl LdpV2 {
             },
             peg: peg.map(|peg| Peg { peg: vec![peg] }),
             positions,
-            pools: variant != Variant::NoPool,
+            grid,
         })
     }
 
@@ -62,8 +61,10 @@ impl LdpV2 {
     pub(crate) fn forward(&self, features: Tensor<3>) -> Tensor<3> {
         let mut x = run(&self.mlp.mlp, features);
         // A mean over one place each is the place itself.
-        if self.pools && x.dims()[1] != GRID * GRID {
-            x = to_rows(adaptive_avg_pool2d(to_grid(x), [GRID, GRID]));
+        if let Some(side) = self.grid
+            && x.dims()[1] != side * side
+        {
+            x = to_rows(adaptive_avg_pool2d(to_grid(x), [side, side]));
         }
         if let Some(peg) = &self.peg {
             let grid = to_grid(x);

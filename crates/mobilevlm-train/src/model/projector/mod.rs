@@ -5,7 +5,7 @@ mod ldpv2;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use mobilevlm_checkpoint::{Config, LdpV2 as Variant, Projector as Kind, TensorError};
+use mobilevlm_checkpoint::{Config, Projector as Kind, TensorError};
 
 use self::ldp::Ldp;
 use self::ldpv2::LdpV2;
@@ -27,11 +27,12 @@ pub(crate) enum Projector {
 /// Number T of image embeds of a picture, the places that it takes in a row.
 pub(crate) fn tokens(config: &Config) -> usize {
     match config.projector {
-        Kind::Linear | Kind::Mlp { .. } | Kind::LdpNetV2(Variant::NoPool) => {
-            config.vision.patches()
-        }
+        Kind::Linear | Kind::Mlp { .. } => config.vision.patches(),
         Kind::LdpNet => config.vision.grid().div_ceil(2).pow(2),
-        Kind::LdpNetV2(_) => ldpv2::GRID * ldpv2::GRID,
+        Kind::LdpNetV2(variant) => match variant.grid() {
+            Some(side) => side * side,
+            None => config.vision.patches(),
+        },
     }
 }
 

@@ -1,0 +1,153 @@
+//! `cargo xtask demo`: a small model of the synthetic world, from nothing.
+
+mod mistakes;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::steps::{self, Done, output, say, workspace};
+use crate::toy::{build, fell};
+
+/// Trains a small model of the synthetic world from nothing and examines it.
+///
+/// Runs the recipes `recipes/demo/*.toml` one after the other with a release build, says how long
+/// each takes and how its loss fell, converts the result, asks it held-out questions of three
+/// seeds, and draws what it gets wrong. An interrupted run goes on where it was if it is started again with the same folder.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Learn from a tenth of the samples.
+    #[arg(long)]
+    tenth: bool,
+
+    /// Keep everything in this folder, in `runs/demo`.
+    #[arg(long, default_value = "target/demo")]
+    folder: PathBuf,
+
+    /// Use this program, built with training, instead of building one.
+    #[arg(long)]
+    program: Option<PathBuf>,
+
+    /// Write what was found to this file too, as JSON.
+    #[arg(long)]
+    record: Option<PathBuf>,
+}
+
+/// A recipe: its name, the folder of its run, and the samples of a tenth.
+const STAGES: [(&str, &str, u32); 4] = [
+    ("1-tokenizer", "tokenizer", 6000),
+    ("2-one-shape", "one-shape", 1600),
+    ("3-lists", "lists", 4200),
+    ("4-world", "world", 12_400),
+];
+
+/// Held-out questions of these worlds are asked.
+const SEEDS: [&str; 3] = ["0", "1", "2"];
+
+#[derive(Serialize)]
+struct Record {
+    stages: Vec<Stage>,
+    /// Of the file, in its shipped formats.
+    bytes: u64,
+    /// What `eval world` says of each seed.
+    figures: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct Stage {
+    name: &'static str,
+    /// From start to end, what was interrupted not counted.
+    seconds: f64,
+    /// Mean loss over the first and the last tenth of the steps; a tokenizer has none.
+    losses: Option<(f64, f64)>,
+}
+
+pub(crate) fn run(options: &Options) -> Done {
+    let program = match &options.program {
+        Some(program) => fs::canonicalize(program)?,
+        None => build(false)?,
+    };
+    fs::create_dir_all(&options.folder)?;
+    let mut stages = Vec::new();
+    for (recipe, name, tenth) in STAGES {
+        let run = options.folder.join("runs/demo").join(name);
+        let mut command = Command::new(&program);
+        steps::keep_pages(&mut command);
+        // Paths in recipes are relative to the working directory.
+        command.current_dir(&options.folder).arg("train");
+        command.arg(workspace().join(format!("recipes/demo/{recipe}.toml")));
+        if options.tenth {
+            command.args(["--set", &format!("world.count={tenth}")]);
+        }
+        if run.join("checkpoints").exists() {
+            command.arg("--resume");
+        }
+        let start = Instant::now();
+        if !run.join("model").exists() {
+            steps::run(&mut command)?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let losses = fell(&run.join("metrics.jsonl"))?;
+        let told = losses.map_or(String::new(), |(first, last)| {
+            format!(", loss from {first:.3} to {last:.3}")
+        });
+        say(&format!("{name}: {seconds:.0} s{told}"));
+        stages.push(Stage {
+            name,
+            seconds,
+            losses,
+        });
+    }
+    let file = convert(&program, &options.folder)?;
+    let mut figures = Vec::new();
+    for seed in SEEDS {
+        let limit = if options.tenth { "50" } else { "286" };
+        let mut command = Command::new(&program);
+        command.args(["eval", "world", "--json", "--limit", limit, "--seed", seed]);
+        let answers = options
+            .folder
+            .join(format!("runs/demo/answers-{seed}.jsonl"));
+        command.arg("--answers").arg(&answers);
+        let told = output(command.arg("-m").arg(&file))?;
+        say(&format!(
+            "held-out questions of seed {seed}: {}",
+            told.trim()
+        ));
+        figures.push(serde_json::from_str(&told)?);
+    }
+    let runs = options.folder.join("runs/demo");
+    mistakes::write(&runs.join("answers-0.jsonl"), &runs)?;
+    let record = Record {
+        stages,
+        bytes: fs::metadata(&file)?.len(),
+        figures,
+    };
+    if let Some(path) = &options.record {
+        fs::write(path, serde_json::to_string_pretty(&record)? + "\n")?;
+    }
+    say(&format!("{}: {} bytes", file.display(), record.bytes));
+    Ok(())
+}
+
+/// The model in the formats in which it is shipped.
+fn convert(program: &Path, folder: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let file = folder.join("runs/demo/model.gguf");
+    let mut command = Command::new(program);
+    command
+        .arg("convert")
+        .arg(folder.join("runs/demo/world/model"));
+    command.args([
+        "--language",
+        "q8_0",
+        "--vision",
+        "q8_0",
+        "--projector",
+        "q8_0",
+    ]);
+    steps::run(command.arg("--force").arg("-o").arg(&file))?;
+    Ok(file)
+}
