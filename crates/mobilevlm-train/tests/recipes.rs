@@ -89,7 +89,7 @@ fn damaged_recipes_are_errors() {
 /// `cargo xtask ablation` lays variants and folders over them.
 #[test]
 fn the_recipes_of_the_ablation_take_every_variant() {
-    for name in ["1-tokenizer", "2-one-shape", "3-start"] {
+    for name in ["1-tokenizer", "2-shapes", "3-start"] {
         recipe(&format!("ablation/{name}"), &[]);
     }
     let stage1 = |set: &[&str]| recipe("ablation/4-stage1", set).start.projector;
@@ -121,13 +121,13 @@ fn chains_are_chains() {
     chain(&toy.iter().map(String::as_str).collect::<Vec<_>>());
     chain(&[
         "../demo/1-tokenizer",
-        "../demo/2-one-shape",
+        "../demo/2-shapes",
         "../demo/3-lists",
         "../demo/4-world",
     ]);
     chain(&[
         "ablation/1-tokenizer",
-        "ablation/2-one-shape",
+        "ablation/2-shapes",
         "ablation/3-start",
     ]);
 }

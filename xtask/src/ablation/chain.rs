@@ -19,7 +19,7 @@ use crate::steps::{Done, keep_pages, output, say, workspace};
 const RECIPES: &str = "recipes/train/ablation";
 
 const TOKENIZER: &str = "1-tokenizer";
-const ONE_SHAPE: &str = "2-one-shape";
+const SHAPES: &str = "2-shapes";
 const START: &str = "3-start";
 const STAGE_1: &str = "4-stage1";
 const STAGE_2: &str = "5-stage2";
@@ -41,7 +41,7 @@ impl Chain {
         limit: NonZeroUsize,
     ) -> Result<Chain, Box<dyn Error>> {
         let mut digest = Sha256::new();
-        for name in [TOKENIZER, ONE_SHAPE, START, STAGE_1, STAGE_2] {
+        for name in [TOKENIZER, SHAPES, START, STAGE_1, STAGE_2] {
             let path = recipe(name);
             let text = fs::read(&path)
                 .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
@@ -65,8 +65,8 @@ impl Chain {
         fs::create_dir_all(&self.folder)?;
         self.train_once(TOKENIZER, &[])?;
         let from_tokenizer = set("tokenizer.from", &self.model(TOKENIZER));
-        self.train_once(ONE_SHAPE, &[from_tokenizer])?;
-        self.train_once(START, &[set("model.from", &self.model(ONE_SHAPE))])
+        self.train_once(SHAPES, &[from_tokenizer])?;
+        self.train_once(START, &[set("model.from", &self.model(SHAPES))])
     }
 
     /// How the training of the common start ended.

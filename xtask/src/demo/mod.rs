@@ -40,9 +40,9 @@ pub(crate) struct Options {
 /// A recipe: its name, the folder of its run, and the samples of a tenth.
 const STAGES: [(&str, &str, u32); 4] = [
     ("1-tokenizer", "tokenizer", 6000),
-    ("2-one-shape", "one-shape", 1600),
-    ("3-lists", "lists", 4200),
-    ("4-world", "world", 12_400),
+    ("2-shapes", "shapes", 4800),
+    ("3-lists", "lists", 6000),
+    ("4-world", "world", 12_000),
 ];
 
 /// Held-out questions of these worlds are asked.
