@@ -30,9 +30,9 @@ pub(crate) fn say(step: &str) {
     eprintln!("==> {step}");
 }
 
-/// Lets a command that trains use freed memory again as it is: to ask the system for other pages
-/// takes a fifth of its time. They are settings of glibc's allocator; other systems do not read
-/// them.
+/// Lets a command that trains use freed memory again as it is, without asking the system for other
+/// pages (docs/training.md has figures). They are settings of glibc's allocator; other systems do
+/// not read them.
 pub(crate) fn keep_pages(command: &mut Command) {
     let settings = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=8589934592:\
                     glibc.malloc.top_pad=268435456:glibc.malloc.hugetlb=1";

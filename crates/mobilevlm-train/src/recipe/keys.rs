@@ -274,7 +274,7 @@ pub(super) const KEYS: &[Key] = &[
     key("seed", ALL, Whole(0, HUGE), Is("42"), "decides the order of samples, what starts from nothing, and dropout"),
 
     key("model.from", TRAINED, Text, Means("none"), "folder of a model; parts whose section says nothing else start from it (upstream: `model_name_or_path`)"),
-    key("model.init", TRAINED, OneOf(&["released", "scaled"]), Is("\"released\""), "deviations that parts from nothing begin with: those of CLIP's and LLaMA's code, or such that every layer keeps the size of its input and places of patches are told apart from the first step; small models learn only so in hours"),
+    key("model.init", TRAINED, OneOf(&["released", "scaled"]), Is("\"released\""), "deviations that parts from nothing begin with: those of CLIP's and LLaMA's code, or such that every layer keeps the size of its input and places of patches are told apart from the first step; for small models"),
     key("vision.from", PICTURES, Text, Means("`model.from`, or sizes"), "folder of a CLIP tower (upstream: `vision_tower`)"),
     key("vision.image_size", PICTURES, Whole(8, 4096), Means("from a folder"), "side of the picture in pixels; this and the following make a tower from nothing"),
     key("vision.patch_size", PICTURES, Whole(1, 512), Means("from a folder"), "side of a patch in pixels; divides `image_size`"),
@@ -333,7 +333,7 @@ pub(super) const KEYS: &[Key] = &[
     key("train.lora_merge", VLM, Flag, Means("`true`"), "the result has them added to the weights; else they are kept beside them"),
     key("train.learning_rate", TRAINED, RATE, ByTask(&[(Task::Stage1, "2e-5"), (Task::Stage2, "4e-5")]), "peak, of all but the projector"),
     key("train.mm_projector_lr", VLM, RATE, Means("stage1 where the language model learns: `1e-3`; else `train.learning_rate`, in the same groups"), "peak, of the projector"),
-    key("train.muon_lr", TRAINED, RATE, Means("AdamW for everything"), "peak, of the matrices inside blocks and projectors, which then step as Muon says (Jordan et al. 2024; torch's `Muon`): the same after half the steps or less, from nothing"),
+    key("train.muon_lr", TRAINED, RATE, Means("AdamW for everything"), "peak, of the matrices inside blocks and projectors, which then step as Muon says (Jordan et al. 2024; torch's `Muon`)"),
     key("train.lr_scheduler_type", TRAINED, OneOf(&["cosine", "constant"]), Is("\"cosine\""), "after the warm-up; `cosine` ends at 0"),
     key("train.warmup_ratio", TRAINED, SHARE, Is("0.03"), "share of the steps in which rates rise from 0"),
     key("train.weight_decay", TRAINED, Number(Bound::Included(0.0), Bound::Included(1.0)), Is("0.0"), "AdamW's; biases and layer norms are left out, RMSNorm is not, as upstream"),

@@ -199,9 +199,8 @@ fn items(scene: &Scene) -> Vec<String> {
         .collect()
 }
 
-/// A line for everything that is there: `top left: small red circle`. There is no shorter way to
-/// say what is where, and nothing in it but what the picture shows: a model from nothing learns
-/// from it, in minutes, what it learns from sentences in hours.
+/// A line for everything that is there: `top left: small red circle`. There is nothing in it but
+/// what the picture shows, said as shortly as can be.
 pub(crate) fn list(rng: &mut Rng, scene: &Scene) -> Exchange {
     let question = match rng.below(2) {
         0 => "List everything in the picture.",
