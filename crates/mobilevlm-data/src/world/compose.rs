@@ -6,7 +6,7 @@
 //! - of every object at least [`LEAST_VISIBLE`] is visible, and all of it is inside the picture;
 //! - objects do not touch, unless one is meant to hide a part of another;
 //! - in training, no two things whose pair is held out are in one picture;
-//! - words, letters and numbers are printed only in their own part;
+//! - words, codes and numbers are printed only in their own part;
 //! - no squares near boards and grids, no circles and rings near clocks: they could be meant.
 
 use super::draw::{self, GRID_MARGIN};
@@ -311,10 +311,11 @@ fn signs(rng: &mut Rng, split: Split) -> Option<Vec<Sign>> {
     Some(signs)
 }
 
-/// A word, a number, or in training also letters that are no word of the other part.
+/// A word or a number; in training, as often, characters that are neither: whoever has only seen
+/// words guesses words, and takes two digits for one of the numbers that training prints.
 fn text(rng: &mut Rng, split: Split) -> String {
     let (word, number) = match split {
-        Split::Train => (45, 25),
+        Split::Train => (25, 25),
         Split::HeldOut => (65, 35),
     };
     let kind = rng.below(100);
@@ -325,13 +326,25 @@ fn text(rng: &mut Rng, split: Split) -> String {
         return rng.pick(&split::numbers(split)).to_string();
     }
     loop {
-        let length = rng.between(1, 5);
-        let letter = |_| char::from(b'A' + rng.below(26) as u8);
-        let letters: String = (0..length).map(letter).collect();
-        if split::word_split(&letters) == split {
-            return letters;
+        let code = code(rng);
+        let mut words = code.split(|c: char| c.is_ascii_digit());
+        if words.all(|word| split::word_split(word) == split) {
+            return code;
         }
     }
+}
+
+/// Two to five letters and single digits between them. No two digits stand together, so no number
+/// is in it; no zero, which looks like an O.
+fn code(rng: &mut Rng) -> String {
+    let mut code = String::new();
+    let mut is_digit = false;
+    for _ in 0..rng.between(2, 5) {
+        is_digit = !is_digit && rng.chance(35);
+        let (first, of) = if is_digit { (b'1', 9) } else { (b'A', 26) };
+        code.push(char::from(first + rng.below(of) as u8));
+    }
+    code
 }
 
 fn clock(rng: &mut Rng, is_alone: bool) -> Clock {

@@ -51,7 +51,7 @@ pub use write::{Written, png};
 use rng::Rng;
 
 /// Increased whenever the same (seed, split, kind, index) would give another sample than before.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Sides that pictures may have, in pixels.
 const SIDES: std::ops::RangeInclusive<usize> = 16..=4096;

@@ -69,7 +69,7 @@ pub fn pair_split(a: Thing, b: Thing) -> Split {
 
 /// The part in which a word is printed or mentioned: a fifth of [`WORDS`] is held out.
 ///
-/// Letters that are no word of the list belong to training, which prints random ones.
+/// What is no word of the list belongs to training, which prints random letters and digits.
 pub fn word_split(word: &str) -> Split {
     let Ok(place) = WORDS.binary_search(&word) else {
         return Split::Train;

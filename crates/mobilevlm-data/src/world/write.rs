@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use mobilevlm_processor::RgbImage;
 use serde::Serialize;
 
-use super::{Kind, Sample, Split, VERSION, World, WorldError};
+use super::{Exchange, Kind, Sample, Split, VERSION, World, WorldError};
 use crate::sample::{IMAGE_MARK, Message};
 
 /// Pictures in a folder at most.
@@ -166,6 +166,15 @@ impl Sample {
                 [Message::new("human", question), Message::new("gpt", answer)]
             })
             .collect()
+    }
+
+    /// Every exchange as a sample of its own about the same scene.
+    pub fn turns(&self) -> Vec<Sample> {
+        let alone = |exchange: &Exchange| Sample {
+            exchanges: vec![exchange.clone()],
+            ..self.clone()
+        };
+        self.exchanges.iter().map(alone).collect()
     }
 }
 

@@ -77,6 +77,10 @@ fn training_never_shows_a_pair_or_a_word_that_is_held_out() {
             assert_eq!(text_split(&text), split, "{text}");
             let is_random = text.parse::<u8>().is_err() && !WORDS.contains(&&*text);
             assert!(split == Split::Train || !is_random, "{text}");
+            // No number, held out or not, is a part of what is neither word nor number.
+            let digits = text.as_bytes().windows(2);
+            let mut pairs = digits.filter(|two| two.iter().all(u8::is_ascii_digit));
+            assert!(!is_random || pairs.next().is_none(), "{text}");
             assert!(split == Split::HeldOut || !held_out.contains(&&*text));
             random += usize::from(is_random);
         }

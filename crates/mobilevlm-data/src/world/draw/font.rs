@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn all_letters_and_digits_look_different() {
-        // O and 0 are alike: a text is all letters or all digits.
+        // O and 0 are alike: 0 stands in numbers only.
         let letters: Vec<char> = ('A'..='Z').chain('1'..='9').collect();
         for (place, &a) in letters.iter().enumerate() {
             for &b in &letters[place + 1..] {
