@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device};
 use mobilevlm_checkpoint::{
     Activation, Aspect, Config, LanguageConfig, Layout, LdpV2, Preprocess, Projector, VisionConfig,
 };
-use mobilevlm_data::{Batch, IGNORE, PICTURE, Splice, splice};
+use mobilevlm_data::{Batch, IGNORE, PICTURE, Place, Splice, splice};
 use mobilevlm_train::recipe::Precision;
 use mobilevlm_train::{
     Accumulated, Accumulation, AdamW, AdamWConfig, Draws, GroupOptions, LoraConfig, MobileVlm,
@@ -635,6 +635,32 @@ fn packed_rows_are_as_rows_alone() {
             );
         }
     }
+    // Rows about one picture: what they begin with is there once.
+    let mut about_one = splice(&[
+        row(&[1, 9, PICTURE, 5, 6, 7, 2], 5, None),
+        row(&[1, 9, PICTURE, 5, 30, 2], 4, None),
+        row(&[1, 9, PICTURE, 12, 13, 14, 15, 2], 6, None),
+        row(&[1, 9, 12, 2], 2, None),
+        row(&[1, 8, PICTURE, 5, 6, 2], 4, None),
+    ]);
+    for row in &mut about_one.rows[..3] {
+        for place in &mut row.places {
+            if let Place::Picture { picture, .. } = place {
+                *picture = 0;
+            }
+        }
+    }
+    let about_one = [about_one];
+    let (loss, _, expected) = of(&toy.model, &about_one);
+    let (found, _, mut gradients) = of(&packed, &about_one);
+    assert!((found - loss).abs() < 1e-6 * loss, "{found} {loss}");
+    gradients.add(expected.clone(), -1.0);
+    let norms = expected.norms();
+    for (parameter, distance) in gradients.norms() {
+        let norm = norms[&parameter];
+        assert!(distance < 2e-5 * norm, "{parameter}: {distance} of {norm}");
+    }
+
     // They would differ if rows saw each other, or went on counting places.
     let one: Vec<(Vec<i32>, Vec<i32>, Vec<bool>)> = vec![(
         rows[1].0.iter().chain(&rows[4].0).copied().collect(),

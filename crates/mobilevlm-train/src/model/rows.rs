@@ -1,18 +1,21 @@
 //! The rows of a batch as the language model goes through them: one beside the other with padding,
-//! or one after the other.
+//! or one after the other, where what rows about one picture begin with is there once.
 
 use std::borrow::Cow;
 
 use burn::tensor::Device;
 use mobilevlm_data::{IGNORE, Place, Splice, SplicedRow};
 
-use super::language::{Context, Language};
+use super::language::{Context, Language, Shared};
 use crate::error::ModelError;
 
 /// A batch, and how its rows lie.
 pub(super) struct Rows<'a> {
-    /// Rows of one length, or, where they are packed, each as long as it is.
+    /// Rows of one length, or, where they are packed, each as long as it is, without what it
+    /// shares.
     pub(super) splice: Cow<'a, Splice>,
+    /// Of packed rows: what each begins with and does not hold itself.
+    shared: Vec<Shared>,
     packs: bool,
 }
 
@@ -34,13 +37,40 @@ impl<'a> Rows<'a> {
                 found: format!("{} rows", splice.rows.len()),
             });
         }
-        let splice = match packs {
-            false => Cow::Borrowed(splice),
-            true => Cow::Owned(Splice {
-                rows: splice.rows.iter().map(whole).collect(),
-            }),
-        };
-        Ok(Rows { splice, packs })
+        if !packs {
+            let (splice, shared) = (Cow::Borrowed(splice), Vec::new());
+            return Ok(Rows {
+                splice,
+                shared,
+                packs,
+            });
+        }
+        let mut rows: Vec<SplicedRow> = Vec::new();
+        let mut shared: Vec<Shared> = Vec::new();
+        for row in &splice.rows {
+            let mut row = whole(row);
+            // The row that holds the beginning of the one before.
+            let first = shared.last().map(|shared| match shared.places {
+                0 => rows.len() - 1,
+                _ => shared.row,
+            });
+            let begins = first.map(|first| Shared {
+                row: first,
+                places: beginning(&rows[first], &row),
+            });
+            let begins = begins.unwrap_or_default();
+            row.places.drain(..begins.places);
+            row.labels.drain(..begins.places);
+            row.attention_mask.drain(..begins.places);
+            rows.push(row);
+            shared.push(begins);
+        }
+        let splice = Cow::Owned(Splice { rows });
+        Ok(Rows {
+            splice,
+            shared,
+            packs,
+        })
     }
 
     /// Rows and places of the tensor that goes through the layers.
@@ -59,19 +89,23 @@ impl<'a> Rows<'a> {
     pub(super) fn context(&self, language: &Language, device: &Device) -> Context {
         let rows = &self.splice.rows;
         let lengths: Vec<usize> = rows.iter().map(|row| row.places.len()).collect();
-        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let shared = |row: usize| self.shared.get(row).map_or(0, |shared| shared.places);
+        let whole = lengths.iter().enumerate();
+        let longest = whole.map(|(row, own)| shared(row) + own).max().unwrap_or(0);
         let is_masked = rows.iter().any(|row| row.attention_mask.contains(&false));
         let keys = is_masked.then(|| {
-            let keys = rows.iter().flat_map(|row| {
-                // Nobody looks behind the end of a row.
-                let behind = longest - row.attention_mask.len();
+            let keys = rows.iter().enumerate().flat_map(|(place, row)| {
+                // What is shared is seen; nobody looks behind the end of a row.
+                let before = shared(place);
+                let behind = longest - before - row.attention_mask.len();
                 let seen = row.attention_mask.iter().copied();
-                seen.chain(std::iter::repeat_n(true, behind))
+                let before = std::iter::repeat_n(true, before);
+                before.chain(seen).chain(std::iter::repeat_n(true, behind))
             });
             keys.collect()
         });
         match self.packs {
-            true => language.in_one_row(&lengths, keys, device),
+            true => language.in_one_row(&lengths, &self.shared, keys, device),
             false => language.in_rows(longest, keys, device),
         }
     }
@@ -105,6 +139,24 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// How many places two rows begin with alike, up to the last of a picture that both have there: a
+/// language model computes the same for them. All are seen and none is supervised, nor the next.
+fn beginning(a: &SplicedRow, b: &SplicedRow) -> usize {
+    let rows = [a, b];
+    let length = a.places.len().min(b.places.len());
+    let is_alike = |&place: &usize| {
+        a.places[place] == b.places[place]
+            && rows.iter().all(|row| {
+                let is_supervised = |place| row.labels.get(place).is_some_and(|l| *l != IGNORE);
+                row.attention_mask[place] && !is_supervised(place) && !is_supervised(place + 1)
+            })
+    };
+    let alike = (0..length).take_while(is_alike).count();
+    let is_picture = |place: &Place| matches!(place, Place::Picture { .. });
+    let last = a.places[..alike].iter().rposition(is_picture);
+    last.map_or(0, |last| last + 1)
+}
+
 /// A row up to its last place that is seen, supervised or of a picture.
 fn whole(row: &SplicedRow) -> SplicedRow {
     let places = row.places.iter().zip(&row.labels).zip(&row.attention_mask);
@@ -117,5 +169,69 @@ fn whole(row: &SplicedRow) -> SplicedRow {
         places: row.places[..length].to_vec(),
         labels: row.labels[..length].to_vec(),
         attention_mask: row.attention_mask[..length].to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row of ids; 0 stands for the two places of a picture; the last ones are
+    /// supervised.
+    fn row(picture: usize, ids: &[u32], supervised: usize) -> SplicedRow {
+        let places = ids.iter().flat_map(|&id| match id {
+            0 => vec![0, 1]
+                .into_iter()
+                .map(|place| Place::Picture { picture, place })
+                .collect(),
+            _ => vec![Place::Token(id)],
+        });
+        let places: Vec<Place> = places.collect();
+        let length = places.len();
+        let label = |place| {
+            if place + supervised < length {
+                IGNORE
+            } else {
+                7
+            }
+        };
+        SplicedRow {
+            labels: (0..length).map(label).collect(),
+            attention_mask: vec![true; length],
+            places,
+        }
+    }
+
+    fn shared(rows: Vec<SplicedRow>) -> (Vec<usize>, usize) {
+        let longest = rows.iter().map(|row| row.places.len()).max().unwrap();
+        let mut rows = rows;
+        for row in &mut rows {
+            row.places.resize(longest, Place::Zero);
+            row.labels.resize(longest, IGNORE);
+            row.attention_mask.resize(longest, false);
+        }
+        let splice = Splice { rows };
+        let rows = Rows::new(&splice, true).unwrap();
+        let shared = rows.shared.iter().map(|shared| shared.places);
+        (shared.collect(), rows.shape()[1])
+    }
+
+    #[test]
+    fn a_picture_and_what_is_before_it_is_there_once() {
+        let rows = vec![
+            row(0, &[1, 2, 0, 5, 6], 1),
+            row(0, &[1, 2, 0, 5, 7, 8], 1),
+            row(0, &[1, 2, 0, 9], 1),
+        ];
+        // The third is supervised right behind the picture: the place before has to be its own.
+        assert_eq!(shared(rows), (vec![0, 4, 3], 6 + 3 + 2));
+        let others = vec![
+            row(0, &[1, 2, 0, 5, 6], 1),
+            row(1, &[1, 2, 0, 5, 6], 1),
+            row(1, &[1, 2, 0, 3, 6], 1),
+            row(1, &[1, 3, 0, 3, 6], 1),
+            row(1, &[1, 2, 5, 6], 1),
+        ];
+        assert_eq!(shared(others), (vec![0, 0, 4, 0, 0], 6 + 6 + 2 + 6 + 4));
     }
 }

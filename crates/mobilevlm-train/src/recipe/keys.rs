@@ -320,6 +320,7 @@ pub(super) const KEYS: &[Key] = &[
     key("world.count", ALL, Whole(1, HUGE), Means("required in `[world]`"), "samples of the synthetic world in an epoch, drawn while training; nothing is written"),
     key("world.seed", ALL, Whole(0, HUGE), Is("0"), "which world"),
     key("world.most_turns", ALL, Whole(2, 64), Is("5"), "questions of a conversation, at most; more teach more for a picture"),
+    key("world.turns_apart", VLM, Flag, Is("false"), "each question of a conversation is a row of its own behind the picture, so that nothing can be guessed from the others; with `data.packing` what the rows begin with, the picture, is computed once for all of them"),
     key("world.most_objects", ALL, Whole(1, 64), Means("as many as there are"), "only scenes of at most so many shapes anywhere, without grids, signs, charts and clocks: what a tower from nothing learns first"),
     key("world.kinds", ALL, Kinds, Means("the world's own mixture"), "kinds of samples, with weights or each alike; `docs/world.md` lists them"),
     key("world.eval_count", TRAINED, Whole(0, HUGE), Is("0"), "held-out samples that the evaluation looks at"),

@@ -213,6 +213,8 @@ pub struct WorldData {
     pub kinds: Vec<(Kind, f64)>,
     /// Questions of a conversation, at most.
     pub most_turns: usize,
+    /// Whether each question of a conversation is a row of its own.
+    pub turns_apart: bool,
     /// Shapes in a scene, at most, and nothing but shapes; `None`: every scene.
     pub most_objects: Option<usize>,
     /// Held-out samples that the evaluation looks at.

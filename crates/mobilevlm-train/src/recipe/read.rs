@@ -417,6 +417,7 @@ fn data_source(source: &Source<'_>) -> Result<DataSource, RecipeError> {
                     .maybe::<WeightedKinds>("world.kinds")?
                     .map_or(Vec::new(), |k| k.0),
                 most_turns: source.get("world.most_turns")?,
+                turns_apart: flag(source, "world.turns_apart")?,
                 most_objects: source.maybe("world.most_objects")?,
                 eval_count: source.get("world.eval_count")?,
             }))

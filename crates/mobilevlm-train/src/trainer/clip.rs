@@ -103,7 +103,7 @@ impl Clip {
 
     /// The pixels of a picture, normalised, and the ids of its caption.
     fn load_one(&self, index: usize) -> Result<(Vec<f32>, Vec<u32>), Finding> {
-        let (labelled, picture) = self.samples.load(index)?;
+        let (rows, picture) = self.samples.load(index)?;
         let image = match picture {
             Some(picture) => picture.pixels()?,
             None => None,
@@ -113,7 +113,8 @@ impl Clip {
             message: "expected a picture and its caption, found text alone".to_owned(),
         })?;
         // What is supervised in `plain` is the caption.
-        let caption = labelled.labels.iter().filter(|&&label| label != IGNORE);
+        let labels = rows.iter().flat_map(|row| &row.labels);
+        let caption = labels.filter(|&&label| label != IGNORE);
         let caption = caption.filter_map(|&label| u32::try_from(label).ok());
         let mut caption: Vec<u32> = caption.take(self.longest - 1).collect();
         caption.push(self.end);

@@ -124,30 +124,45 @@ impl Samples {
         }
     }
 
-    /// Sample `index` as ids and labels, and its picture if a place is marked for one.
-    pub(super) fn load(&self, index: usize) -> Result<(Labelled, Option<Picture>), Finding> {
-        let (labelled, picture) = match &self.source {
-            Source::Llava { rows, pictures, .. } => self.load_row(rows, pictures, index)?,
+    /// Sample `index` as ids and labels, and its picture if a place is marked for one. It is one
+    /// row, but for [`WorldData::turns_apart`]; all rows are about the one picture.
+    pub(super) fn load(&self, index: usize) -> Result<(Vec<Labelled>, Option<Picture>), Finding> {
+        let (rows, picture) = match &self.source {
+            Source::Llava { rows, pictures, .. } => {
+                let (labelled, picture) = self.load_row(rows, pictures, index)?;
+                (vec![labelled], picture)
+            }
             Source::World { world, data } => {
                 let sample = data.sample(world, index as u64);
-                let labelled = self.labeller.label(&self::sample(&sample));
-                let labelled = labelled.map_err(|error| Finding {
-                    problem: Problem::Refused,
-                    message: error.to_string(),
-                })?;
-                let limit = self.labeller.options().model_max_length;
-                if labelled.supervised_within(limit) == 0 {
-                    let message = format!("{} ids of which {limit} are taken", labelled.ids.len());
-                    return Err(Finding {
-                        problem: Problem::Unsupervised,
-                        message,
-                    });
-                }
-                (labelled, Picture::Scene(*world, Box::new(sample)))
+                let rows = match data.turns_apart {
+                    true => {
+                        let turns = sample.turns();
+                        let rows = turns.iter().map(|turn| self.label_scene(turn));
+                        rows.collect::<Result<_, _>>()?
+                    }
+                    false => vec![self.label_scene(&sample)?],
+                };
+                (rows, Picture::Scene(*world, Box::new(sample)))
             }
         };
-        let marked = labelled.pictures() > 0;
-        Ok((labelled, marked.then_some(picture)))
+        let marked = rows.iter().any(|row| row.pictures() > 0);
+        Ok((rows, marked.then_some(picture)))
+    }
+
+    fn label_scene(&self, sample: &world::Sample) -> Result<Labelled, Finding> {
+        let labelled = self.labeller.label(&self::sample(sample));
+        let labelled = labelled.map_err(|error| Finding {
+            problem: Problem::Refused,
+            message: error.to_string(),
+        })?;
+        let limit = self.labeller.options().model_max_length;
+        match labelled.supervised_within(limit) {
+            0 => Err(Finding {
+                problem: Problem::Unsupervised,
+                message: format!("{} ids of which {limit} are taken", labelled.ids.len()),
+            }),
+            _ => Ok(labelled),
+        }
     }
 
     fn load_row(

@@ -1,11 +1,12 @@
 //! Projector and language model: the paper's stages.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mobilevlm_data::{
-    AttentionMask, Batch, Finding, Grouping, Labelled, Problem, Splice, SpliceError, collate,
-    splice,
+    AttentionMask, Batch, Finding, Grouping, Labelled, Place, Problem, Splice, SpliceError,
+    collate, splice,
 };
 
 use super::TrainOptions;
@@ -100,27 +101,44 @@ impl Vlm {
         }
     }
 
-    fn splice(&self, rows: &[Labelled]) -> Result<Splice, SpliceError> {
+    /// The rows of samples in one batch; those of a sample are about one picture, which has the
+    /// number of its first row.
+    fn splice(&self, samples: &[Vec<Labelled>]) -> Result<Splice, SpliceError> {
         let labeller = self.samples.labeller();
         let length = labeller.options().model_max_length;
-        let batch: Batch = collate(rows, length, labeller.pad(), self.mask);
-        splice(&batch, rows.len(), self.places)
+        let rows = samples.concat();
+        let batch: Batch = collate(&rows, length, labeller.pad(), self.mask);
+        let mut splice = splice(&batch, rows.len(), self.places)?;
+        let mut rows = splice.rows.iter_mut();
+        let mut first = 0;
+        for sample in samples {
+            for row in rows.by_ref().take(sample.len()) {
+                for place in &mut row.places {
+                    if let Place::Picture { picture, .. } = place {
+                        *picture = first;
+                    }
+                }
+            }
+            first += sample.len();
+        }
+        Ok(splice)
     }
 
-    fn load_one(&self, index: usize) -> Result<(Labelled, Option<Vec<f32>>), Finding> {
-        let (labelled, picture) = self.samples.load(index)?;
+    fn load_one(&self, index: usize) -> Result<(Vec<Labelled>, Option<Vec<f32>>), Finding> {
+        let (rows, picture) = self.samples.load(index)?;
         // One picture a sample: with more, the batch cannot be put together.
-        if labelled.pictures() > 1 {
+        let marks = rows.iter().map(Labelled::pictures).max().unwrap_or(0);
+        if marks > 1 {
             return Err(Finding {
                 problem: Problem::SeveralMarks,
-                message: format!("{} places for one picture", labelled.pictures()),
+                message: format!("{marks} places for one picture"),
             });
         }
         let seen = picture.map(|picture| match self.tower_learns {
             true => self.features.pixels(&picture),
             false => self.features.of(&picture),
         });
-        Ok((labelled, seen.transpose()?))
+        Ok((rows, seen.transpose()?))
     }
 }
 
@@ -154,8 +172,14 @@ impl Job for Vlm {
 
     fn micro_batch(&self, indices: &[usize]) -> Result<MicroBatch<Rows>, ModelError> {
         let (loaded, left_out) = load(indices, |index| self.load_one(index));
-        let (rows, mut pictures): (Vec<Labelled>, Vec<_>) = loaded.into_iter().unzip();
-        let samples = rows.len() as u64;
+        let samples = loaded.len() as u64;
+        let (mut rows, mut pictures) = (Vec::new(), BTreeMap::new());
+        let mut first = 0;
+        for (of_sample, picture) in loaded {
+            pictures.insert(first, picture);
+            first += of_sample.len();
+            rows.push(of_sample);
+        }
         if rows.is_empty() {
             return Ok(MicroBatch {
                 content: None,
@@ -169,7 +193,7 @@ impl Job for Vlm {
         // A picture that is cut off has been encoded and is not used.
         let flat: Vec<f32> = used
             .iter()
-            .flat_map(|&row| pictures[row].take().unwrap_or_default())
+            .flat_map(|row| pictures.remove(row).flatten().unwrap_or_default())
             .collect();
         let seen = splice.rows.iter().flat_map(|row| &row.attention_mask);
         Ok(MicroBatch {

@@ -14,6 +14,7 @@ use self::block::{Block, Positions};
 pub use self::lora::LoraConfig;
 pub(crate) use self::lora::merge;
 use self::packed::Packed;
+pub(crate) use self::packed::Shared;
 use super::layers::{Linear, RmsNorm};
 use super::source::{Init, Place, Source};
 use crate::ops::Mask;
@@ -199,17 +200,20 @@ impl Language {
     }
 
     /// The same for texts one after the other in one row, `[1, places, d]`. `lengths`: places of
-    /// each; `keys`: those that may be seen, `[texts, longest]`.
+    /// each; `shared`: what each begins with besides, empty where nothing is shared; `keys`: those
+    /// that may be seen, `[texts, longest]`.
     pub(crate) fn in_one_row(
         &self,
         lengths: &[usize],
+        shared: &[Shared],
         keys: Option<Vec<bool>>,
         device: &Device,
     ) -> Context {
-        let packed = Packed::new(lengths, device);
+        let packed = Packed::new(lengths, shared, device);
+        let rows = self.in_rows(packed.longest(), keys, device);
         Context {
             packed: Some(packed),
-            ..self.in_rows(lengths.iter().copied().max().unwrap_or(0), keys, device)
+            ..rows
         }
     }
 

@@ -66,7 +66,7 @@ impl Language {
         let x = self.embed(&ids);
         let device = self.device();
         let (rows, context) = match packed {
-            true => (1, self.in_one_row(&lengths, None, &device)),
+            true => (1, self.in_one_row(&lengths, &[], None, &device)),
             false => (texts.len(), self.in_rows(longest, None, &device)),
         };
         let x = x.reshape([rows, count / rows, width]);
