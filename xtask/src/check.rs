@@ -19,7 +19,7 @@ const CHECKS: [Check; 12] = [
     ("dependencies", &["deny", "--all-features", "--locked", "check", "bans", "licenses", "sources"]),
     ("lints", &["clippy", "--workspace", "--all-targets", "--features", "train", "--locked", "--", "-D", "warnings"]),
     ("documentation", &["doc", "--workspace", "--features", "train", "--no-deps", "--locked"]),
-    ("README: the main job", &["run", "--release", "--locked", "--", "ask", "-m", "golden/checkpoint", "golden/images/a.png", "What is this?"]),
+    ("README: the main job", &["run", "--release", "--locked", "--", "ask", "docs/demo.png", "What does the sign say?"]),
     ("micro reference set", &["run", "--release", "--locked", "--", "verify", "-m", "golden/checkpoint", "--golden", "golden"]),
     ("micro GGUF pair", &["run", "--release", "--locked", "--", "verify", "-m", "golden/gguf/micro-f16.gguf", "--golden", "golden"]),
     ("micro GGUF pair, quantised", &["run", "--release", "--locked", "--", "verify", "-m", "golden/gguf/micro-mixed.gguf", "--golden", "golden", "--gguf-expected", "golden/gguf"]),

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod default_model;
+mod demo;
 mod error;
 mod interrupt;
 mod memory;

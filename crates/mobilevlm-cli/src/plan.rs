@@ -13,18 +13,44 @@ use mobilevlm_tensor::Kernels;
 
 use crate::args::{ComputeArgs, ExifMode, GenerateArgs, ModelArgs};
 use crate::default_model::DefaultModel;
+use crate::demo;
 use crate::error::CliError;
 use crate::settings;
 use crate::terminal::Terminal;
 
 /// A model on this machine.
 pub(crate) struct Found {
-    /// Its folder or file.
-    pub(crate) path: PathBuf,
     /// What it is called.
     pub(crate) name: String,
+    /// `None` for the demo model, which is in this program.
+    files: Option<ModelFiles>,
+}
+
+/// Where a model is.
+pub(crate) struct ModelFiles {
+    /// Its folder or file.
+    pub(crate) path: PathBuf,
     /// The tower that its configuration names, where the cache has it.
     pub(crate) tower_cache: Vec<PathBuf>,
+}
+
+impl Found {
+    fn demo() -> Found {
+        let name = demo::NAME.to_owned();
+        Found { name, files: None }
+    }
+
+    /// Its folder or file.
+    ///
+    /// # Errors
+    /// [`CliError::NoModel`] for the demo model, which has none.
+    pub(crate) fn files(self) -> Result<ModelFiles, CliError> {
+        self.files.ok_or_else(|| {
+            let text = "which model? None was named, and the demo model is a part of this program, \
+                        not a file; name a folder, a file or a hub id";
+            CliError::NoModel(text.to_owned())
+        })
+    }
 }
 
 /// Whether a model may be downloaded to be found.
@@ -46,8 +72,8 @@ pub(crate) fn hub(network: Network) -> Result<Hub, CliError> {
     Ok(Hub::new(settings)?)
 }
 
-/// Finds the model that `named` means: a folder, a file, a hub id; without it the default, else
-/// the only one in the cache.
+/// Finds the model that `named` means: a folder, a file, a hub id, `demo`; without it the default,
+/// else the only one in the cache, else the demo model.
 ///
 /// # Errors
 /// [`CliError::NoModel`] if nothing was named and nothing is obvious; [`CliError::Hub`] if what
@@ -62,9 +88,15 @@ pub(crate) fn find_model(
         Some(name) => name.to_owned(),
         None => match DefaultModel::of_this_user()?.get() {
             Some(name) => name,
-            None => only_model(&hub.cache().models(), hub.cache().root())?,
+            None => match only_model(&hub.cache().models())? {
+                Some(name) => name,
+                None => return Ok(Found::demo()),
+            },
         },
     };
+    if name == demo::NAME && !Path::new(&name).exists() {
+        return Ok(Found::demo());
+    }
     let mut download = terminal.download();
     let resolved = hub.resolve(&name, &mut |event| {
         download.show(event);
@@ -73,23 +105,15 @@ pub(crate) fn find_model(
     download.finish();
     let path = resolved?.path;
     let tower_cache = hub.cached_tower(&path).into_iter().collect();
-    Ok(Found {
-        path,
-        name,
-        tower_cache,
-    })
+    let files = Some(ModelFiles { path, tower_cache });
+    Ok(Found { name, files })
 }
 
-/// The model that is meant where none was named and no default is set.
-fn only_model(cached: &[CachedModel], cache: &Path) -> Result<String, CliError> {
+/// The model that is meant where none was named and no default is set; nothing where none is cached.
+fn only_model(cached: &[CachedModel]) -> Result<Option<String>, CliError> {
     match cached {
-        [only] => Ok(only.id.to_string()),
-        [] => Err(CliError::NoModel(format!(
-            "no model: none was named, no default is set, and {} has none\n\nFor example:\n  \
-             mobilevlm use mtgv/MobileVLM_V2-1.7B     downloads it on first use (3 GB)\n  \
-             mobilevlm ask -m FOLDER photo.jpg \"What is this?\"",
-            cache.display()
-        ))),
+        [only] => Ok(Some(only.id.to_string())),
+        [] => Ok(None),
         several => {
             let lines: Vec<String> = several
                 .iter()
@@ -118,9 +142,13 @@ pub(crate) fn open_model(
     let kernels = kernels(compute)?;
     let found = find_model(model.model.as_deref(), network, terminal)?;
     let _waiting = terminal.waiting("opening the model");
+    let (path, tower_cache) = match found.files {
+        Some(files) => (Some(files.path), files.tower_cache),
+        None => (None, Vec::new()),
+    };
     let options = OpenOptions {
         vision_tower: model.vision_tower.clone(),
-        tower_cache: found.tower_cache,
+        tower_cache,
         access: if model.no_mmap {
             Access::Read
         } else {
@@ -135,7 +163,13 @@ pub(crate) fn open_model(
         arithmetic: compute.arithmetic_or(Arithmetic::Fast),
         mmproj: model.mmproj.clone(),
     };
-    Ok(Model::open(&found.path, &options)?)
+    match path {
+        Some(path) => Ok(Model::open(&path, &options)?),
+        None => {
+            terminal.note(demo::NOTE);
+            Ok(demo::open(&options)?)
+        }
+    }
 }
 
 /// The kernel table that was named, if one was.
@@ -334,16 +368,10 @@ mod tests {
             };
             names.iter().map(model).collect()
         };
-        let only = |names: &[&str]| {
-            only_model(&cached(names), Path::new("/cache")).map_err(|e| e.to_string())
-        };
-        assert_eq!(only(&["a/b"]).unwrap(), "a/b");
-        assert_eq!(only(&["a/b@v1"]).unwrap(), "a/b@v1");
-        let none = only(&[]).unwrap_err();
-        assert!(
-            none.contains("/cache") && none.contains("mobilevlm use"),
-            "{none}"
-        );
+        let only = |names: &[&str]| only_model(&cached(names)).map_err(|e| e.to_string());
+        assert_eq!(only(&["a/b"]).unwrap().unwrap(), "a/b");
+        assert_eq!(only(&["a/b@v1"]).unwrap().unwrap(), "a/b@v1");
+        assert_eq!(only(&[]).unwrap(), None);
         let two = only(&["a/b", "c/d"]).unwrap_err();
         assert!(
             two.contains("mobilevlm use a/b\n") && two.contains("mobilevlm use c/d"),

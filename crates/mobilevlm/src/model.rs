@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use mobilevlm_checkpoint::{Checkpoint, Config, Formats, Inventory};
+use mobilevlm_checkpoint::{Bytes, Checkpoint, Config, Formats, Inventory};
 use mobilevlm_model::{LanguageModel, Projector, VisionTower};
 use mobilevlm_processor::{Aspect, Preprocessor, PromptItem, RgbImage, Template, Tokenizer, Turn};
 use mobilevlm_tensor::{Arithmetic, Compute, Kernels};
@@ -63,6 +63,24 @@ impl Model {
                 access: options.access,
             },
         )?;
+        Model::of_checkpoint(start, checkpoint, options)
+    }
+
+    /// Opens a whole model in a GGUF file that is in memory; options that are about files do
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_gguf(file: Bytes, options: &OpenOptions) -> Result<Model, Error> {
+        let start = Instant::now();
+        Model::of_checkpoint(start, Checkpoint::from_gguf(file, None)?, options)
+    }
+
+    fn of_checkpoint(
+        start: Instant,
+        checkpoint: Checkpoint,
+        options: &OpenOptions,
+    ) -> Result<Model, Error> {
         let source = checkpoint.tokenizer.as_ref().ok_or(Error::NoTokenizer)?;
         let tokenizer = vocabulary::tokenizer(source)?;
         Model::assemble(

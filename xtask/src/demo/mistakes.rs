@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use mobilevlm_data::world::{Colour, Kind, Pattern, Shape, Size, Split, World, WorldOptions, png};
+use mobilevlm_eval::world::is_right;
 use mobilevlm_processor::RgbImage;
 use serde::Deserialize;
 
@@ -42,8 +43,7 @@ pub(super) fn describe(answers: &Path) -> Result<(String, RgbImage), Box<dyn Err
         let answered: Answered = serde_json::from_str(line)?;
         let alike = kinds.entry(form(&answered.question)).or_default();
         alike.asked += 1;
-        let plain = |text: &str| text.trim().trim_end_matches('.').to_lowercase();
-        if plain(&answered.answer) != plain(&answered.expected) {
+        if !is_right(&answered.answer, &answered.expected) {
             alike.wrong.push(answered);
         }
     }

@@ -41,8 +41,8 @@ pub(crate) struct Options {
 const STAGES: [(&str, &str, u32); 4] = [
     ("1-tokenizer", "tokenizer", 6000),
     ("2-shapes", "shapes", 4800),
-    ("3-lists", "lists", 6000),
-    ("4-world", "world", 12_000),
+    ("3-lists", "lists", 8000),
+    ("4-world", "world", 32_000),
 ];
 
 /// Held-out questions of these worlds are asked.
@@ -60,8 +60,8 @@ struct Record {
 #[derive(Serialize)]
 struct Stage {
     name: &'static str,
-    /// From start to end, what was interrupted not counted.
-    seconds: f64,
+    /// From start to end; nothing where a part of it was done before.
+    seconds: Option<f64>,
     /// Mean loss over the first and the last tenth of the steps; a tokenizer has none.
     losses: Option<(f64, f64)>,
 }
@@ -83,19 +83,23 @@ pub(crate) fn run(options: &Options) -> Done {
         if options.tenth {
             command.args(["--set", &format!("world.count={tenth}")]);
         }
-        if run.join("checkpoints").exists() {
+        let is_begun = run.join("checkpoints").exists();
+        if is_begun {
             command.arg("--resume");
         }
         let start = Instant::now();
-        if !run.join("model").exists() {
+        let is_done = run.join("model").exists();
+        if !is_done {
             steps::run(&mut command)?;
         }
-        let seconds = start.elapsed().as_secs_f64();
+        let whole = !is_begun && !is_done;
+        let seconds = whole.then(|| start.elapsed().as_secs_f64());
         let losses = fell(&run.join("metrics.jsonl"))?;
+        let took = seconds.map_or("begun before".to_owned(), |s| format!("{s:.0} s"));
         let told = losses.map_or(String::new(), |(first, last)| {
             format!(", loss from {first:.3} to {last:.3}")
         });
-        say(&format!("{name}: {seconds:.0} s{told}"));
+        say(&format!("{name}: {took}{told}"));
         stages.push(Stage {
             name,
             seconds,

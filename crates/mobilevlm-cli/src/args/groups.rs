@@ -14,7 +14,8 @@ use mobilevlm_tensor::Format;
 pub(crate) struct ModelArgs {
     /// A folder, a file, or a hub id, which is downloaded on first use.
     ///
-    /// Without it: the model set by `mobilevlm use`, else the only one in the cache.
+    /// Without it: the model set by `mobilevlm use`, else the only one in the cache, else `demo`, a
+    /// small one inside this program that knows drawn pictures only.
     #[arg(short, long, value_hint = clap::ValueHint::AnyPath)]
     pub(crate) model: Option<String>,
 

@@ -16,19 +16,21 @@ use crate::terminal::Terminal;
 
 pub(crate) fn run(args: &ConvertArgs, terminal: Terminal) -> Result<(), CliError> {
     let found = plan::find_model(Some(&args.source), Network::Allowed, terminal)?;
+    let called = found.name.clone();
+    let files = found.files()?;
     let options = OpenOptions {
         vision_tower: args.vision_tower.clone(),
         mmproj: args.mmproj.clone(),
-        tower_cache: found.tower_cache,
+        tower_cache: files.tower_cache,
         ..OpenOptions::default()
     };
-    let mut checkpoint = Checkpoint::open(&found.path, &options)?;
+    let mut checkpoint = Checkpoint::open(&files.path, &options)?;
     let source = checkpoint.tokenizer.as_ref();
     let source = source.ok_or(CliError::Engine(mobilevlm::Error::NoTokenizer))?;
     let vocabulary = mobilevlm::list_vocabulary(source)?;
 
     let own_name = checkpoint.name.clone().filter(|name| !name.is_empty());
-    let name = own_name.unwrap_or_else(|| model_name(&found.name, &found.path));
+    let name = own_name.unwrap_or_else(|| model_name(&called, &files.path));
     let formats = formats(args, &checkpoint, terminal);
     let outputs = outputs(args, &file_name(&name), formats.language);
     for output in &outputs {
@@ -47,7 +49,7 @@ pub(crate) fn run(args: &ConvertArgs, terminal: Terminal) -> Result<(), CliError
             threads: args.threads.map(Into::into),
             ..mobilevlm::OpenOptions::default()
         };
-        let importance = calibrate::importance(&found.path, &options, folder, terminal)?;
+        let importance = calibrate::importance(&files.path, &options, folder, terminal)?;
         checkpoint.tensors.weigh(importance);
     }
     let conversion = Conversion {

@@ -15,13 +15,15 @@ use crate::terminal::{Terminal, print_json};
 
 pub(crate) fn run(args: &InspectArgs, terminal: Terminal) -> Result<(), CliError> {
     let found = plan::find_model(args.model.as_deref(), Network::Allowed, terminal)?;
+    let name = found.name.clone();
+    let files = found.files()?;
     let options = OpenOptions {
         vision_tower: args.vision_tower.clone(),
-        tower_cache: found.tower_cache,
+        tower_cache: files.tower_cache,
         mmproj: args.mmproj.clone(),
         ..OpenOptions::default()
     };
-    let inspection = Inspection::new(&found.path, &options);
+    let inspection = Inspection::new(&files.path, &options);
     let hashes: Vec<Option<String>> = {
         let _waiting = terminal.waiting("reading the weights");
         let parts = inspection.parts.iter();
@@ -34,13 +36,13 @@ pub(crate) fn run(args: &InspectArgs, terminal: Terminal) -> Result<(), CliError
         .map(|problem| chain(problem))
         .collect();
     if args.json {
-        print_json(&in_json(&found.name, &inspection, &hashes, &problems))?;
+        print_json(&in_json(&name, &inspection, &hashes, &problems))?;
     } else {
-        print(&found.name, &inspection, &hashes, &problems)?;
+        print(&name, &inspection, &hashes, &problems)?;
     }
     match problems.is_empty() {
         true => Ok(()),
-        false => Err(CliError::Failed(format!("{} cannot be used", found.name))),
+        false => Err(CliError::Failed(format!("{} cannot be used", name))),
     }
 }
 

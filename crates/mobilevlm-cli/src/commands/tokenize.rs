@@ -19,7 +19,7 @@ struct Tokens<'a> {
 
 pub(crate) fn run(args: &TokenizeArgs, terminal: Terminal) -> Result<(), CliError> {
     let found = plan::find_model(args.model.as_deref(), Network::Allowed, terminal)?;
-    let tokenizer = tokenizer_of(&found.path)?;
+    let tokenizer = tokenizer_of(&found.files()?.path)?;
     let ids = if args.control {
         tokenizer.encode(&args.text)
     } else {

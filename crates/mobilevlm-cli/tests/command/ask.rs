@@ -300,14 +300,6 @@ fn what_does_not_exist_fails_and_is_named() {
 }
 
 #[test]
-fn without_a_model_it_says_what_to_type() {
-    let done = Mobilevlm::new()
-        .run(&["ask", &golden("images/a.png"), "What?"])
-        .expect(1);
-    assert!(done.err.contains("mobilevlm use"), "{}", done.err);
-}
-
-#[test]
 fn a_prompt_that_does_not_fit_says_by_how_much() {
     let question = "word ".repeat(4000);
     let done = ask(&[&golden("images/a.png"), &question]).expect(1);

@@ -7,6 +7,7 @@ mod compare;
 mod convert;
 mod data;
 mod data_sets;
+mod demo;
 mod eval;
 mod hub;
 mod other;

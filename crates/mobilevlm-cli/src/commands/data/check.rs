@@ -52,7 +52,7 @@ pub(crate) fn run(args: &DataCheckArgs, terminal: Terminal) -> Result<(), CliErr
         None => None,
         Some(model) => {
             let found = plan::find_model(Some(model), Network::Allowed, terminal)?;
-            Some(Labeller::new(tokenizer_of(&found.path)?, options))
+            Some(Labeller::new(tokenizer_of(&found.files()?.path)?, options))
         }
     };
     let token = interrupt::stoppable();

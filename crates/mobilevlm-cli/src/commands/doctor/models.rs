@@ -135,7 +135,8 @@ impl Models {
         if self.models.is_empty() {
             writeln!(
                 out,
-                "No models here; `mobilevlm pull mtgv/MobileVLM_V2-1.7B` gets one"
+                "No models here, so the demo model answers; \
+                 `mobilevlm pull mtgv/MobileVLM_V2-1.7B` gets a real one"
             )?;
         }
         for model in &self.models {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::args::{EvalArgs, RunArgs};
 use crate::error::{CliError, chain};
 use crate::interrupt;
-use crate::plan::{self, Found, Network};
+use crate::plan::{self, ModelFiles, Network};
 use crate::terminal::{Terminal, print_json};
 
 /// How many missing pictures are named in a note.
@@ -53,8 +53,9 @@ pub(super) fn run(args: &EvalArgs, data: &Path, terminal: Terminal) -> Result<()
     let shard = shard(&args.run, terminal)?;
     let plans = plans(args, data, terminal)?;
     let found = plan::find_model(args.model.model.as_deref(), Network::Allowed, terminal)?;
+    let (name, files) = (found.name.clone(), found.files()?);
     let model = plan::open_model(&args.model, &args.compute, Network::Allowed, terminal)?;
-    let identity = identify(args, &found, terminal);
+    let identity = identify(args, &name, files, terminal);
     let out = match &args.run.out {
         Some(out) => out.clone(),
         None => Path::new("eval").join(&identity.name),
@@ -131,15 +132,15 @@ fn plans(args: &EvalArgs, data: &Path, terminal: Terminal) -> Result<Vec<Plan>, 
 }
 
 /// Which model this is, by its weights.
-fn identify(args: &EvalArgs, found: &Found, terminal: Terminal) -> ModelIdentity {
+fn identify(args: &EvalArgs, name: &str, files: ModelFiles, terminal: Terminal) -> ModelIdentity {
     let _waiting = terminal.waiting("reading the weights, to know this model again");
     let options = mobilevlm_checkpoint::OpenOptions {
         vision_tower: args.model.vision_tower.clone(),
-        tower_cache: found.tower_cache.clone(),
+        tower_cache: files.tower_cache,
         mmproj: args.model.mmproj.clone(),
         ..mobilevlm_checkpoint::OpenOptions::default()
     };
-    ModelIdentity::read(&found.name, &found.path, &options)
+    ModelIdentity::read(name, &files.path, &options)
 }
 
 /// Asks the questions of one benchmark that are not answered yet.

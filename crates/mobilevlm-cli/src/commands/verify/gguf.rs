@@ -116,7 +116,7 @@ pub(super) fn verify(
     let path = folder.join("expected.json");
     let expected: Expected = files::json(&path)?;
     let found = plan::find_model(Some(name), Network::Never, terminal)?;
-    let sha256 = hash(&found.path)?;
+    let sha256 = hash(&found.files()?.path)?;
     let record = expected
         .files
         .iter()
