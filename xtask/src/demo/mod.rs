@@ -41,8 +41,8 @@ pub(crate) struct Options {
 const STAGES: [(&str, &str, u32); 4] = [
     ("1-tokenizer", "tokenizer", 6000),
     ("2-shapes", "shapes", 4800),
-    ("3-lists", "lists", 8000),
-    ("4-world", "world", 32_000),
+    ("3-lists", "lists", 6000),
+    ("4-world", "world", 25_600),
 ];
 
 /// Held-out questions of these worlds are asked.
