@@ -81,6 +81,9 @@ fn a_run_that_was_killed_ten_times_leaves_the_same_bytes() {
         within += usize::from((1..total).contains(&answered(killed.path())));
     }
     assert!(within > 0, "no kill came while questions were asked");
+    // What a kill leaves between the record's being written and its getting its name; seldom, but
+    // then it would be there for ever.
+    std::fs::write(killed.path().join("gqa/record.json.1.part"), "{").unwrap();
     let done = mobilevlm.run(&arguments(killed.path(), &[])).expect(0);
     assert!(done.err.contains("were answered before"), "{}", done.err);
     assert_eq!(files(whole.path()), files(killed.path()));

@@ -104,6 +104,25 @@ impl ModelIdentity {
     }
 }
 
+/// Removes the new files from which `path` was to be replaced, which [`replace_file`] leaves where
+/// its process is killed in between.
+fn remove_parts(path: &Path) -> io::Result<()> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let other = entry.file_name();
+        let rest = other
+            .as_encoded_bytes()
+            .strip_prefix(name.as_encoded_bytes());
+        if rest.is_some_and(|rest| rest.ends_with(b".part")) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// The last part of a path or hub id. Upstream: `get_model_name_from_path`, where a folder
 /// `checkpoint-N` takes its parent's name before its own.
 fn short_name(name: &str) -> String {
@@ -164,12 +183,14 @@ impl Record {
             })
     }
 
-    /// Writes the record into `folder`.
+    /// Writes the record into `folder`, whose answers this process holds, and removes what killed
+    /// processes left of theirs.
     ///
     /// # Errors
     /// [`RunError::File`] if it cannot be written.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), RunError> {
         let path = folder.join(RECORD_FILE);
+        remove_parts(&path).map_err(|error| RunError::file(&path, "written", error))?;
         replace_file(&path, |out| {
             serde_json::to_writer_pretty(&mut *out, self)?;
             out.write_all(b"\n")
