@@ -20,7 +20,7 @@ use super::split::{self, Noun, Split, Thing, pair_split};
 pub const LEAST_VISIBLE: f32 = 0.68;
 
 /// More objects are not shown, so that small ones have room.
-const MOST_OBJECTS: usize = 8;
+pub(crate) const MOST_OBJECTS: usize = 8;
 /// More of anything is not counted.
 pub(crate) const MOST_COUNTED: usize = 6;
 /// Two bars of a chart differ by this at least.

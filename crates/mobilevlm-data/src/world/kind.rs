@@ -36,11 +36,15 @@ pub enum Kind {
     Place,
     /// A question without a picture.
     Text,
+    /// Some things by their names: how many there are, what they look like, where they are.
+    Lookup,
+    /// The same of things whose colour nothing else in the picture has.
+    ColourLookup,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Caption,
         Kind::LongCaption,
         Kind::List,
@@ -55,6 +59,8 @@ impl Kind {
         Kind::Clock,
         Kind::Place,
         Kind::Text,
+        Kind::Lookup,
+        Kind::ColourLookup,
     ];
 
     /// Those that a model is examined in: one question with a short answer.
@@ -85,6 +91,8 @@ impl Kind {
             Kind::Clock => "clock",
             Kind::Place => "place",
             Kind::Text => "text",
+            Kind::Lookup => "lookup",
+            Kind::ColourLookup => "colour-lookup",
         }
     }
 }

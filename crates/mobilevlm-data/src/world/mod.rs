@@ -77,6 +77,19 @@ const MIX: [(Kind, usize); 14] = [
     (Kind::Text, 5),
 ];
 
+/// What scenes are made for in which things are looked up. Those of the first two may have one shape
+/// alone; those of the last are never simple, nor without colours that are no shape's.
+const LOOKED_UP_IN: [Kind; 8] = [
+    Kind::Existence,
+    Kind::Colour,
+    Kind::Counting,
+    Kind::Counting,
+    Kind::Relation,
+    Kind::Comparison,
+    Kind::Place,
+    Kind::Reading,
+];
+
 /// Which world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorldOptions {
@@ -179,9 +192,16 @@ impl World {
             kind,
             Kind::Caption | Kind::LongCaption | Kind::List | Kind::Conversation
         );
-        let theme = match is_open && self.options.most_objects.is_none() {
-            true => *rng.pick(&[&Kind::EXAMINED[..], &[kind, Kind::Clock]].concat()),
-            false => kind,
+        let theme = match (kind, self.options.most_objects) {
+            (Kind::Lookup, None) => *rng.pick(&LOOKED_UP_IN),
+            (Kind::Lookup | Kind::ColourLookup, Some(most)) if most < compose::MOST_OBJECTS => {
+                *rng.pick(&LOOKED_UP_IN[..2])
+            }
+            (Kind::Lookup | Kind::ColourLookup, _) => *rng.pick(&LOOKED_UP_IN[..7]),
+            (_, None) if is_open => {
+                *rng.pick(&[&Kind::EXAMINED[..], &[kind, Kind::Clock]].concat())
+            }
+            _ => kind,
         };
         // A scene may have no question of its kind; the next one has.
         let is_simple = |scene: &Scene| match self.options.most_objects {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use mobilevlm_data::world::{
-    Kind, LEAST_VISIBLE, Layout, Noun, Relation, Scene, Statement, Thing, World, WorldOptions,
+    Kind, LEAST_VISIBLE, Layout, Noun, Pattern, Relation, Scene, Statement, Thing, World,
+    WorldOptions,
 };
 
 use crate::{reader, samples, world};
@@ -210,6 +211,121 @@ fn lists_have_a_line_for_everything_and_nothing_else() {
     }
 }
 
+/// What a lookup says of `name`, from the name's words and the scene.
+fn looked_up(scene: &Scene, name: &str) -> String {
+    let mentioned = reader::mentions(name);
+    if name.ends_with("sign") {
+        let signs = scene.signs.iter();
+        let sign = match name.split(' ').next().unwrap() {
+            "lower" => signs.max_by(|a, b| a.y.total_cmp(&b.y)),
+            _ => signs.min_by(|a, b| a.y.total_cmp(&b.y)),
+        };
+        let sign = sign.unwrap();
+        let board = sign.board.map(|board| format!("{}, ", board.name()));
+        return board.unwrap_or_default() + &sign.text;
+    }
+    if mentioned[0].is_bar {
+        let value = |n: usize| {
+            let mut bars = scene.bars.iter();
+            let bar = bars.find(|bar| Some(bar.colour) == mentioned[n].colour);
+            bar.unwrap().value
+        };
+        return match mentioned.len() {
+            1 => value(0).to_string(),
+            _ if value(0) > value(1) => "taller".to_owned(),
+            _ => "shorter".to_owned(),
+        };
+    }
+    let fitting = scene
+        .objects
+        .iter()
+        .filter(|object| mentioned[0].fits(object));
+    match fitting.collect::<Vec<_>>()[..] {
+        [object] => {
+            let pattern = object.pattern;
+            let words = [
+                object.size.name(),
+                if pattern == Pattern::Plain {
+                    ""
+                } else {
+                    pattern.name()
+                },
+                object.colour.name(),
+                object.shape.name(),
+            ];
+            let open = words
+                .into_iter()
+                .filter(|word| !word.is_empty() && !name.contains(word));
+            let open = open.collect::<Vec<_>>().join(" ");
+            let place = reader::ninth(object, 0.0).rsplit_once("the ").unwrap().1;
+            match open.is_empty() {
+                true => format!("1 {place}"),
+                false => format!("1 {open}, {place}"),
+            }
+        }
+        ref several => several.len().to_string(),
+    }
+}
+
+const RELATIONS: [(&str, Relation); 6] = [
+    ("left", Relation::LeftOf),
+    ("right", Relation::RightOf),
+    ("above", Relation::Above),
+    ("below", Relation::Below),
+    ("in front", Relation::InFrontOf),
+    ("behind", Relation::Behind),
+];
+
+#[test]
+fn what_is_looked_up_is_there_as_often_and_as_told() {
+    let (mut lines, mut pairs, mut absent) = (0, 0, 0);
+    for (_, sample) in samples(world(8, 112), &[Kind::Lookup, Kind::ColourLookup], 400) {
+        let scene = sample.scene.as_ref().unwrap();
+        let exchange = &sample.exchanges[0];
+        let (_, names) = exchange.question.split_once(": ").unwrap();
+        let names: Vec<&str> = names.trim_end_matches('.').split(", ").collect();
+        let told: Vec<(&str, &str)> = exchange
+            .answer
+            .split("; ")
+            .map(|told| told.split_once(": ").unwrap())
+            .collect();
+        assert_eq!(told.iter().map(|one| one.0).collect::<Vec<_>>(), names);
+        assert!((1..=6).contains(&names.len()));
+        for (name, found) in told {
+            lines += 1;
+            absent += usize::from(found == "0");
+            if name.contains(" to ") && !name.contains("bar") {
+                let [first, second] = reader::mentions(name)[..] else {
+                    panic!("{exchange:?}")
+                };
+                let thing =
+                    |one: reader::Mention| (Noun::Object(one.shape.unwrap()), one.colour.unwrap());
+                for word in found.split(", ") {
+                    let mut words = RELATIONS.into_iter();
+                    let (_, relation) = words.find(|(other, _)| *other == word).unwrap();
+                    let statement = Statement {
+                        first: thing(first),
+                        relation,
+                        second: thing(second),
+                    };
+                    assert!(is_true(scene, &statement), "{name}: {exchange:?}");
+                    assert!(exchange.statements.contains(&statement), "{exchange:?}");
+                }
+                pairs += 1;
+                continue;
+            }
+            assert_eq!(found, looked_up(scene, name), "{name}: {exchange:?}");
+            if sample.kind == Kind::ColourLookup {
+                assert!(found.starts_with("1 "), "{exchange:?}");
+            }
+        }
+    }
+    assert!(
+        lines > 2000 && pairs > 200 && absent > 200,
+        "{lines} {pairs} {absent}"
+    );
+}
+
 #[test]
 fn simple_scenes_are_simple() {
     for most in [1, 3] {
@@ -219,7 +335,13 @@ fn simple_scenes_are_simple() {
         });
         for (_, sample) in samples(
             simple.unwrap(),
-            &[Kind::LongCaption, Kind::List, Kind::Place],
+            &[
+                Kind::LongCaption,
+                Kind::List,
+                Kind::Place,
+                Kind::Lookup,
+                Kind::ColourLookup,
+            ],
             100,
         ) {
             let scene = sample.scene.unwrap();

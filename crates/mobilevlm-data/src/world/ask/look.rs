@@ -74,12 +74,21 @@ impl Look {
         }
     }
 
+    /// What is said and nothing else: `large red`.
+    pub(crate) fn words(&self) -> String {
+        self.with(self.shape.map(Shape::name))
+    }
+
     fn named(&self, noun: &str) -> String {
+        self.with(Some(noun))
+    }
+
+    fn with(&self, noun: Option<&str>) -> String {
         let words = [
             self.size.map(Size::name),
             self.pattern.map(Pattern::name),
             self.colour.map(Colour::name),
-            Some(noun),
+            noun,
         ];
         words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }

@@ -8,6 +8,7 @@ mod caption;
 mod choice;
 mod comparison;
 mod look;
+mod lookup;
 mod place;
 mod relation;
 mod simple;
@@ -203,6 +204,8 @@ pub(crate) fn exchanges(
         Kind::Caption => Some(vec![caption::short(rng, scene, split)]),
         Kind::LongCaption => Some(vec![caption::long(rng, scene, split)]),
         Kind::List => Some(vec![caption::list(rng, scene)]),
+        Kind::Lookup => Some(vec![lookup::any(rng, scene, split)?]),
+        Kind::ColourLookup => Some(vec![lookup::by_colour(rng, scene)?]),
         Kind::Conversation => conversation(rng, scene, split, wanted.most_turns),
         _ => {
             let told = ask(rng, scene, split, kind, Some(wanted.count))?;

@@ -8,7 +8,7 @@ use crate::world::rng::Rng;
 use crate::world::scene::{Colour, Layout, Pattern, Scene, Size};
 
 /// Whether nothing but objects has a colour that could be meant.
-fn is_bare(scene: &Scene) -> bool {
+pub(crate) fn is_bare(scene: &Scene) -> bool {
     scene.signs.is_empty() && scene.bars.is_empty() && scene.clock.is_none()
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn existence(rng: &mut Rng, scene: &Scene) -> Option<Told> {
 }
 
 /// Like `look` in all but one respect, and nowhere in the scene.
-fn absent(rng: &mut Rng, scene: &Scene, look: Look) -> Option<Look> {
+pub(crate) fn absent(rng: &mut Rng, scene: &Scene, look: Look) -> Option<Look> {
     let shapes = shapes(scene.layout);
     for _ in 0..40 {
         let mut other = look;
