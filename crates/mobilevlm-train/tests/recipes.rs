@@ -122,8 +122,9 @@ fn chains_are_chains() {
     chain(&[
         "../demo/1-tokenizer",
         "../demo/2-shapes",
-        "../demo/3-lists",
-        "../demo/4-world",
+        "../demo/3-lookup",
+        "../demo/4-lists",
+        "../demo/5-world",
     ]);
     chain(&[
         "ablation/1-tokenizer",

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: a small model of the synthetic world, from nothing.
 
 mod mistakes;
+mod tables;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::Value;
 
+use tables::Tables;
+
 use crate::steps::{self, Done, output, say, workspace};
 use crate::toy::{build, fell};
 
@@ -17,7 +20,8 @@ use crate::toy::{build, fell};
 ///
 /// Runs the recipes `recipes/demo/*.toml` one after the other with a release build, says how long
 /// each takes and how its loss fell, converts the result, asks it held-out questions of three
-/// seeds, and draws what it gets wrong. An interrupted run goes on where it was if it is started again with the same folder.
+/// seeds, draws what it gets wrong, and compares the answers of two kernel tables. An interrupted
+/// run goes on where it was if it is started again with the same folder.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Learn from a tenth of the samples.
@@ -38,11 +42,12 @@ pub(crate) struct Options {
 }
 
 /// A recipe: its name, the folder of its run, and the samples of a tenth.
-const STAGES: [(&str, &str, u32); 4] = [
+const STAGES: [(&str, &str, u32); 5] = [
     ("1-tokenizer", "tokenizer", 6000),
     ("2-shapes", "shapes", 4800),
-    ("3-lists", "lists", 6000),
-    ("4-world", "world", 25_600),
+    ("3-lookup", "lookup", 2400),
+    ("4-lists", "lists", 9600),
+    ("5-world", "world", 22_400),
 ];
 
 /// Held-out questions of these worlds are asked.
@@ -55,6 +60,8 @@ struct Record {
     bytes: u64,
     /// What `eval world` says of each seed.
     figures: Vec<Value>,
+    /// The questions of the first seed, through two kernel tables.
+    tables: Tables,
 }
 
 #[derive(Serialize)]
@@ -107,11 +114,12 @@ pub(crate) fn run(options: &Options) -> Done {
         });
     }
     let file = convert(&program, &options.folder)?;
+    let limit = if options.tenth { 50 } else { 286 };
     let mut figures = Vec::new();
     for seed in SEEDS {
-        let limit = if options.tenth { "50" } else { "286" };
+        let limit = limit.to_string();
         let mut command = Command::new(&program);
-        command.args(["eval", "world", "--json", "--limit", limit, "--seed", seed]);
+        command.args(["eval", "world", "--json", "--limit", &limit, "--seed", seed]);
         let answers = options
             .folder
             .join(format!("runs/demo/answers-{seed}.jsonl"));
@@ -129,6 +137,7 @@ pub(crate) fn run(options: &Options) -> Done {
         stages,
         bytes: fs::metadata(&file)?.len(),
         figures,
+        tables: tables::compare(&file, limit)?,
     };
     if let Some(path) = &options.record {
         fs::write(path, serde_json::to_string_pretty(&record)? + "\n")?;
