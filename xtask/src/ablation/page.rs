@@ -311,21 +311,32 @@ fn readings(report: &Report, page: &mut String) -> fmt::Result {
 /// Whether the models look at all.
 fn sight(report: &Report, page: &mut String) -> fmt::Result {
     let cells = super::cells::all();
-    let sees = |cell: &Cell| {
-        let pairs: Vec<(f64, f64)> = report
-            .of(*cell)
-            .iter()
-            .map(|o| (o.mean(|f| f.accuracy), o.mean(|f| f.text_only)))
-            .collect();
-        Difference::of(&pairs).is_some_and(|gain| gain.mean > 0.0 && gain.is_beyond_noise())
+    let better_than = |other: &dyn Fn(&Outcome) -> f64| {
+        let is_better = |cell: &&Cell| {
+            let outcomes = report.of(**cell);
+            let pairs = outcomes.iter();
+            let pairs: Vec<(f64, f64)> = pairs
+                .map(|outcome| (outcome.mean(|f| f.accuracy), other(outcome)))
+                .collect();
+            Difference::of(&pairs).is_some_and(|gain| gain.mean > 0.0 && gain.is_beyond_noise())
+        };
+        cells.iter().filter(is_better).count()
     };
-    let seeing = cells.iter().filter(|cell| sees(cell)).count();
+    let seeing = better_than(&|outcome| outcome.mean(|f| f.text_only));
+    let knowing = better_than(&|outcome| outcome.mean(|f| f.majority));
+    let of = cells.len();
     writeln!(
         page,
-        "\n{seeing} of {} variants answer better with the picture than with a grey one, beyond the \
-         noise.",
-        cells.len()
+        "\n{seeing} of {of} variants answer better with the picture than with a grey one, and \
+         {knowing} of {of} better than always with the most frequent answer, beyond the noise."
     )?;
+    if knowing < of {
+        writeln!(
+            page,
+            "\nWhere a variant does not beat the most frequent answer, the runs were too short for \
+             a new projector to learn these questions, and its loss says more than its accuracy."
+        )?;
+    }
     let by_tokens = |projector| {
         let cell = cells.iter().find(|cell| cell.projector == projector)?;
         report.row(*cell)
