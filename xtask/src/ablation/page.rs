@@ -139,10 +139,11 @@ fn head(report: &Report, page: &mut String) -> fmt::Result {
     writeln!(
         page,
         "- All runs start from the same tokenizer, vision tower and language model. Tower and \
-         language model learnt together to list and to look up what is in {} pictures (loss {:.2} at \
-         the end), through pooling and two linear layers, which are thrown away; language models \
-         of the paper begin without having seen a picture. The tower is frozen afterwards; it has 24 × 24 \
-         patches, as in the paper.",
+         language model learnt together to list, describe and look up what is in {} pictures, and \
+         to answer about them (loss {:.2} at the end), through pooling and two linear layers, which \
+         are thrown away (whatever is nearest to them takes their place more easily); language \
+         models of the paper begin without having seen a picture. The tower is frozen afterwards; \
+         it has 24 × 24 patches, as in the paper.",
         start.samples, start.loss
     )?;
     let Some(first) = report.outcomes.first() else {
