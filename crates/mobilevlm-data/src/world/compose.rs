@@ -58,6 +58,7 @@ fn layout(rng: &mut Rng, kind: Kind) -> Layout {
         Kind::Relation | Kind::Place => &[(Layout::Free, 80), (grid, 20)],
         Kind::Comparison => &[(Layout::Free, 65), (chart, 35)],
         Kind::Reading => &[(sign, 80), (chart, 20)],
+        Kind::Page => &[(sign, 1)],
         Kind::Clock => &[(clock, 1)],
         Kind::Choice => &[(Layout::Free, 55), (grid, 10), (sign, 20), (chart, 15)],
         _ => &[
@@ -121,6 +122,10 @@ fn free(rng: &mut Rng, split: Split, kind: Kind, count: usize, layout: Layout) -
         obstacles.push(Obstacle::new(clock.x, clock.y, clock.radius, clock.radius));
         most = if is_alone { 0 } else { 2 };
         scene.clock = Some(clock);
+    }
+    if kind == Kind::Page {
+        scene.signs = page(rng, split)?;
+        return Some(scene);
     }
     if layout == Layout::Sign {
         scene.signs = signs(rng, split)?;
@@ -282,26 +287,12 @@ fn signs(rng: &mut Rng, split: Split) -> Option<Vec<Sign>> {
         };
         let widest = 0.88 / (draw::text_width(&text) + 1.2);
         let height = rng.real(0.115, 0.2).min(widest);
-        let mut sign = Sign {
-            text,
-            board,
-            x: 0.5,
-            y: 0.5,
-            height,
-            weight: rng.real(0.13, 0.2),
-            slant: if rng.chance(25) { 0.18 } else { 0.0 },
+        let rows = match (number, place) {
+            (1, _) => (0.02, 0.98),
+            (_, 0) => (0.02, 0.47),
+            _ => (0.53, 0.98),
         };
-        let (half_width, half_height) = draw::board_size(&sign);
-        sign.x = rng.real(half_width + 0.02, 0.98 - half_width);
-        let (low, high) = match (number, place) {
-            (1, _) => (half_height + 0.02, 0.98 - half_height),
-            (_, 0) => (half_height + 0.02, 0.47 - half_height),
-            _ => (half_height + 0.53, 0.98 - half_height),
-        };
-        if low > high {
-            return None;
-        }
-        sign.y = rng.real(low, high);
+        let sign = sign(rng, (text, board), height, (0.02, 0.98), rows)?;
         let is_told_apart = |other: &Sign| other.board != sign.board && other.text != sign.text;
         if !signs.iter().all(is_told_apart) {
             return None;
@@ -309,6 +300,64 @@ fn signs(rng: &mut Rng, split: Split) -> Option<Vec<Sign>> {
         signs.push(sign);
     }
     Some(signs)
+}
+
+/// Three rows of one sign or two, as there is room, each in another ninth of the picture.
+fn page(rng: &mut Rng, split: Split) -> Option<Vec<Sign>> {
+    let mut signs = Vec::new();
+    for row in 0..3 {
+        let rows = (row as f32 / 3.0 + 0.01, (row + 1) as f32 / 3.0 - 0.01);
+        let texts = [text(rng, split), text(rng, split)];
+        let mut board = || rng.chance(75).then(|| *rng.pick(Colour::ALL));
+        let [first, second] = texts.map(|text| (text, board()));
+        let width = |text: &str| draw::text_width(text) + 1.2;
+        let widest = 0.94 / (width(&first.0) + width(&second.0));
+        if widest < 0.1 || rng.chance(10) {
+            let height = rng.real(0.115, 0.17).min(0.88 / width(&first.0));
+            signs.push(sign(rng, first, height, (0.02, 0.98), rows)?);
+            continue;
+        }
+        let height = rng.real(0.1, 0.17).min(widest);
+        // The first has its share of the room, and some of what is left.
+        let left = 0.96 - height * (width(&first.0) + width(&second.0));
+        let edge = 0.02 + height * width(&first.0) + rng.real(0.0, left.max(0.0));
+        let pair = [
+            sign(rng, first, height, (0.02, edge), rows)?,
+            sign(rng, second, height, (edge, 0.98), rows)?,
+        ];
+        let third = |sign: &Sign| (sign.x * 3.0) as usize;
+        if third(&pair[0]) == third(&pair[1]) {
+            return None;
+        }
+        signs.extend(pair);
+    }
+    Some(signs)
+}
+
+/// A sign somewhere between these columns and rows.
+fn sign(
+    rng: &mut Rng,
+    (text, board): (String, Option<Colour>),
+    height: f32,
+    columns: (f32, f32),
+    rows: (f32, f32),
+) -> Option<Sign> {
+    let mut sign = Sign {
+        text,
+        board,
+        x: 0.5,
+        y: 0.5,
+        height,
+        weight: rng.real(0.13, 0.2),
+        slant: if rng.chance(25) { 0.18 } else { 0.0 },
+    };
+    let (half_width, half_height) = draw::board_size(&sign);
+    sign.x = rng.real(columns.0 + half_width, columns.1 - half_width);
+    if rows.0 + half_height > rows.1 - half_height {
+        return None;
+    }
+    sign.y = rng.real(rows.0 + half_height, rows.1 - half_height);
+    Some(sign)
 }
 
 /// A word or a number; in training, as often, characters that are neither: whoever has only seen

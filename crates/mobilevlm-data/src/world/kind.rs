@@ -40,11 +40,13 @@ pub enum Kind {
     Lookup,
     /// The same of things whose colour nothing else in the picture has.
     ColourLookup,
+    /// What up to six signs say, and where they are.
+    Page,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Caption,
         Kind::LongCaption,
         Kind::List,
@@ -61,6 +63,7 @@ impl Kind {
         Kind::Text,
         Kind::Lookup,
         Kind::ColourLookup,
+        Kind::Page,
     ];
 
     /// Those that a model is examined in: one question with a short answer.
@@ -93,6 +96,7 @@ impl Kind {
             Kind::Text => "text",
             Kind::Lookup => "lookup",
             Kind::ColourLookup => "colour-lookup",
+            Kind::Page => "page",
         }
     }
 }

@@ -100,6 +100,10 @@ pub struct WorldOptions {
     /// Questions of a conversation, at most; two at least. More of them teach more for the same
     /// picture.
     pub most_turns: usize,
+    /// Questions of a sample of one kind, at most: the one that its scene was made for, and others
+    /// of the kind about the same picture, as far as there are some that say something else (a
+    /// comparison may come twice, since it can be said in two ways). One at least.
+    pub most_questions: usize,
     /// Only scenes of at most so many shapes that stand anywhere, without grids, signs, charts and
     /// clocks; nothing: every scene. Kinds that need more than there is are given without a bound.
     pub most_objects: Option<usize>,
@@ -111,6 +115,7 @@ impl Default for WorldOptions {
             seed: 0,
             size: 336,
             most_turns: 5,
+            most_questions: 1,
             most_objects: None,
         }
     }
@@ -213,6 +218,7 @@ impl World {
             let wanted = ask::Wanted {
                 count,
                 most_turns: self.options.most_turns,
+                most_questions: self.options.most_questions.max(1),
             };
             let scene = compose::scene(&mut rng, split, theme, count);
             attempts += 1;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use mobilevlm_data::world::{
-    Kind, LEAST_VISIBLE, Layout, Noun, Pattern, Relation, Scene, Statement, Thing, World,
-    WorldOptions,
+    Exchange, Kind, LEAST_VISIBLE, Layout, Noun, Pattern, Relation, Scene, Sign, Statement, Thing,
+    World, WorldOptions,
 };
 
 use crate::{reader, samples, world};
@@ -58,6 +58,67 @@ fn conversations_have_as_many_questions_as_asked_for_and_none_twice() {
     }
 }
 
+/// A world that asks up to `most_questions` of one kind about a picture.
+fn asking(most_questions: usize) -> World {
+    let options = WorldOptions {
+        seed: 3,
+        most_questions,
+        ..WorldOptions::default()
+    };
+    World::new(options).unwrap()
+}
+
+#[test]
+fn several_questions_of_a_kind_begin_with_the_one_and_differ() {
+    let mut longest = BTreeSet::new();
+    for (split, sample) in samples(asking(6), &Kind::EXAMINED, 100) {
+        let number = sample.exchanges.len();
+        let index = sample.id.rsplit('-').next().unwrap().parse().unwrap();
+        let alone = asking(1).sample_of(sample.kind, split, index);
+        assert_eq!(alone.exchanges, sample.exchanges[..1], "{}", sample.id);
+        assert_eq!(alone.scene, sample.scene);
+        let is_of_the_kind = |one: &Exchange| one.kind == sample.kind;
+        assert!(sample.exchanges.iter().all(is_of_the_kind));
+        let questions = sample.exchanges.iter().map(|one| &one.question);
+        // A comparison can be told in two ways, and then comes twice.
+        let different = questions.collect::<BTreeSet<_>>().len();
+        let is_told_twice = sample.kind == Kind::Comparison && 2 * different > number;
+        assert!(different == number || is_told_twice, "{sample:?}");
+        assert!((1..=6).contains(&number));
+        if number == 6 {
+            longest.insert(sample.kind);
+        }
+    }
+    // A sign or a chart is not worth six questions about what is written.
+    assert_eq!(longest.len(), Kind::EXAMINED.len() - 1, "{longest:?}");
+}
+
+#[test]
+fn a_page_says_what_its_signs_say_in_reading_order() {
+    let mut most = 0;
+    for (_, sample) in samples(world(9, 112), &[Kind::Page], 200) {
+        let scene = sample.scene.unwrap();
+        let names = [
+            ["top left", "top", "top right"],
+            ["left", "middle", "right"],
+            ["bottom left", "bottom", "bottom right"],
+        ];
+        let mut said = Vec::new();
+        for (row, names) in names.iter().enumerate() {
+            for (column, name) in names.iter().enumerate() {
+                let third = |at: f32| (at * 3.0) as usize;
+                let is_here = |sign: &&Sign| (third(sign.x), third(sign.y)) == (column, row);
+                let here = scene.signs.iter().filter(is_here);
+                said.extend(here.map(|sign| format!("{name}: {}", sign.text)));
+            }
+        }
+        assert_eq!(sample.exchanges[0].answer, said.join("; "));
+        assert!((3..=6).contains(&said.len()), "{said:?}");
+        most = most.max(said.len());
+    }
+    assert_eq!(most, 6);
+}
+
 #[test]
 fn every_short_answer_follows_from_the_scene() {
     let mut kinds = Kind::EXAMINED.to_vec();
@@ -69,7 +130,11 @@ fn every_short_answer_follows_from_the_scene() {
         ..WorldOptions::default()
     });
     let long = samples(talkative.unwrap(), &[Kind::Conversation], 200);
-    for (_, sample) in samples(world(1, 112), &kinds, 400).chain(long) {
+    let several = samples(asking(6), &kinds, 50);
+    for (_, sample) in samples(world(1, 112), &kinds, 400)
+        .chain(long)
+        .chain(several)
+    {
         let scene = sample.scene.as_ref().unwrap();
         for exchange in &sample.exchanges {
             let line = exchange.question.lines().next().unwrap();

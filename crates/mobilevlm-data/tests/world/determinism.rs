@@ -49,7 +49,7 @@ fn seeds_parts_kinds_and_numbers_make_a_difference() {
 }
 
 #[test]
-fn the_mixture_has_the_samples_of_its_kinds_and_all_kinds_but_lookups() {
+fn the_mixture_has_the_samples_of_its_kinds_and_all_kinds_but_three() {
     let world = world(10, 112);
     let mut kinds = Vec::new();
     for index in 0..300 {
@@ -58,8 +58,8 @@ fn the_mixture_has_the_samples_of_its_kinds_and_all_kinds_but_lookups() {
         kinds.push(sample.kind);
     }
     for kind in Kind::ALL {
-        // The two are for those who ask for them.
-        let is_apart = matches!(kind, Kind::Lookup | Kind::ColourLookup);
+        // These are for those who ask for them.
+        let is_apart = matches!(kind, Kind::Lookup | Kind::ColourLookup | Kind::Page);
         assert_eq!(kinds.contains(&kind), !is_apart, "{kind}");
     }
 }

@@ -219,6 +219,20 @@ pub(crate) fn list(rng: &mut Rng, scene: &Scene) -> Exchange {
     }
 }
 
+/// What every sign says, in reading order: `top left: BUSH; top right: 42`.
+pub(crate) fn page(scene: &Scene) -> Exchange {
+    let mut signs: Vec<_> = scene.signs.iter().collect();
+    signs.sort_by_key(|sign| Ninth::of(sign.x, sign.y));
+    let says = |sign: &&Sign| format!("{}: {}", Ninth::of(sign.x, sign.y).name(), sign.text);
+    let said: Vec<String> = signs.iter().map(says).collect();
+    Exchange {
+        kind: Kind::Page,
+        question: "Read everything in the picture.".to_owned(),
+        answer: said.join("; "),
+        statements: Vec::new(),
+    }
+}
+
 /// A sentence about two objects.
 fn related(rng: &mut Rng, scene: &Scene, split: Split) -> Option<(String, Statement)> {
     let (first, second) = rng.choose(&certain_pairs(scene, split))?;

@@ -14,6 +14,7 @@ mod relation;
 mod simple;
 mod text;
 
+use super::compose::MOST_COUNTED;
 use super::kind::Kind;
 use super::rng::Rng;
 use super::scene::Scene;
@@ -190,6 +191,8 @@ pub(crate) struct Wanted {
     pub(crate) count: usize,
     /// Questions of a conversation, at most.
     pub(crate) most_turns: usize,
+    /// Questions of one kind, at most.
+    pub(crate) most_questions: usize,
 }
 
 /// The exchanges of a sample of this kind; nothing where the scene has no question of it.
@@ -204,18 +207,49 @@ pub(crate) fn exchanges(
         Kind::Caption => Some(vec![caption::short(rng, scene, split)]),
         Kind::LongCaption => Some(vec![caption::long(rng, scene, split)]),
         Kind::List => Some(vec![caption::list(rng, scene)]),
+        Kind::Page => Some(vec![caption::page(scene)]),
         Kind::Lookup => Some(vec![lookup::any(rng, scene, split)?]),
         Kind::ColourLookup => Some(vec![lookup::by_colour(rng, scene)?]),
         Kind::Conversation => conversation(rng, scene, split, wanted.most_turns),
-        _ => {
-            let told = ask(rng, scene, split, kind, Some(wanted.count))?;
-            let mut exchange = told.exchange;
-            if kind != Kind::Choice && rng.chance(20) {
-                exchange.question.push_str(SHORT);
-            }
-            Some(vec![exchange])
+        _ => of_one_kind(rng, scene, split, kind, wanted),
+    }
+}
+
+/// The question that the scene was made for, and others of its kind, each of something else.
+fn of_one_kind(
+    rng: &mut Rng,
+    scene: &Scene,
+    split: Split,
+    kind: Kind,
+    wanted: Wanted,
+) -> Option<Vec<Exchange>> {
+    let mut exchanges = Vec::new();
+    // What is told in a sentence is what was asked for, however it was asked.
+    let mut sentences = Vec::new();
+    for attempt in 0..4 * wanted.most_questions {
+        // Other numbers than one are rarer in a scene, and just as often asked for.
+        let count = match attempt {
+            0 => wanted.count,
+            _ => rng.between(0, MOST_COUNTED),
+        };
+        let told = ask(rng, scene, split, kind, Some(count));
+        if exchanges.is_empty() && told.is_none() {
+            return None;
+        }
+        let Some(told) = told.filter(|told| !sentences.contains(&told.sentence)) else {
+            continue;
+        };
+        sentences.push(told.sentence);
+        let mut exchange = told.exchange;
+        if kind != Kind::Choice && rng.chance(20) {
+            exchange.question.push_str(SHORT);
+        }
+        exchanges.push(exchange);
+        if exchanges.len() == wanted.most_questions {
+            break;
         }
     }
+    Some(exchanges)
 }
 
 /// One question of a kind that a model is examined in, or about a clock.
