@@ -45,7 +45,7 @@ pub use clock::ProductClock;
 pub use compute::{Arithmetic, Compute};
 pub use format::Format;
 pub use inputs::InputSquares;
-pub use kernels::{Cell, KernelError, Kernels, Origin, Table, tables};
+pub use kernels::{Cell, KernelError, Kernels, Origin, Side, Table, tables};
 pub use matrix::{Matrix, MatrixError};
 pub use pages::prefer_huge_pages;
 pub use pool::Pool;

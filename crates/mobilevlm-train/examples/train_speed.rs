@@ -13,7 +13,8 @@ use mobilevlm_checkpoint::{Config, ConfigFiles};
 use mobilevlm_data::{IGNORE, Place, Splice, SplicedRow};
 use mobilevlm_train::{
     Accumulated, Accumulation, AdamW, AdamWConfig, GroupOptions, Loss, MobileVlm, ModelError,
-    PartGradients, RandomSource, Replicas, StepOptions, VisionTower, parameter_groups, parameters,
+    PartGradients, Products, RandomSource, Replicas, StepOptions, VisionTower, parameter_groups,
+    parameters,
 };
 
 const BATCH: usize = 32;
@@ -162,7 +163,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = shape.config()?;
     let (plain, tracked) = (Device::flex(), Device::flex().autodiff());
     let source = RandomSource::new(1);
-    let pools = Replicas::new(replicas, rayon::current_num_threads())?;
+    let pools = Replicas::new(replicas, rayon::current_num_threads(), Products::F32)?;
     let parts = replicas.max(1);
     let rows = BATCH / parts;
 

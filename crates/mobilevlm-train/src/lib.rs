@@ -25,6 +25,7 @@ pub use model::{
     Beginning, Described, Either, Init, Language, LoraConfig, Loss, MobileVlm, NamedGradients,
     RandomSource, Source, VisionTower, parameters, train_only, used_pictures, values,
 };
+pub use ops::Products;
 pub use optimizer::{
     AdamW, AdamWConfig, GroupOptions, Method, ParameterGroup, decays, parameter_groups, with_muon,
 };

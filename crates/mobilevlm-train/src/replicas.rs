@@ -5,6 +5,7 @@ use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::error::ModelError;
+use crate::ops::{Products, multiply_in};
 use crate::step::PartGradients;
 
 /// Copies of a model that each compute the gradients of a part of a batch, on threads of their own.
@@ -19,12 +20,17 @@ pub struct Replicas {
 
 impl Replicas {
     /// Makes `count` replicas, and none is one, that share `threads` threads; each has one at least.
+    /// They multiply as `products` says.
     ///
     /// # Errors
     /// The system has no further thread.
-    pub fn new(count: usize, threads: usize) -> Result<Replicas, ThreadPoolBuildError> {
+    pub fn new(
+        count: usize,
+        threads: usize,
+        products: Products,
+    ) -> Result<Replicas, ThreadPoolBuildError> {
         let count = count.max(1);
-        let pool = |_| pool(threads / count);
+        let pool = |_| pool(threads / count, products);
         Ok(Replicas {
             pools: (0..count).map(pool).collect::<Result<_, _>>()?,
         })
@@ -91,10 +97,13 @@ impl Replicas {
     }
 }
 
-/// A pool of threads, of one at least.
-pub(crate) fn pool(threads: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
+/// A pool of threads, of one at least, that multiply as `products` says.
+pub(crate) fn pool(threads: usize, products: Products) -> Result<ThreadPool, ThreadPoolBuildError> {
     // rayon takes 0 for as many as there are cores.
-    ThreadPoolBuilder::new().num_threads(threads.max(1)).build()
+    ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .start_handler(move |_| multiply_in(products))
+        .build()
 }
 
 #[cfg(test)]
@@ -145,7 +154,7 @@ mod tests {
         let module = Classifier {
             weight: Param::from_tensor(weight),
         };
-        let replicas = Replicas::new(count, 2).unwrap();
+        let replicas = Replicas::new(count, 2, Products::F32).unwrap();
         let parts = replicas.gradients(&module, &device, parts, part).unwrap();
         let mut batch = Accumulated::new(StepOptions {
             accumulation: Accumulation::Tokens,
@@ -199,7 +208,7 @@ mod tests {
     #[test]
     fn replicas_share_the_threads_and_each_has_one() {
         for (count, threads, each) in [(1, 1, 1), (1, 3, 3), (2, 5, 2), (4, 2, 1), (0, 2, 2)] {
-            let replicas = Replicas::new(count, threads).unwrap();
+            let replicas = Replicas::new(count, threads, Products::F32).unwrap();
             let device = Device::flex().autodiff();
             let weight = Tensor::<1>::ones([CLASSES * 3], &device).reshape([CLASSES, 3]);
             let module = Classifier {

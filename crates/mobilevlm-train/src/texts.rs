@@ -245,6 +245,7 @@ mod tests {
             count: 20,
             kinds,
             most_turns: 5,
+            most_questions: 1,
             turns_apart: false,
             most_objects: None,
             eval_count: 0,

@@ -149,6 +149,9 @@ impl Kernels {
                 all.push(("packed", Some(format), linear.packed as usize));
             }
         }
+        if let Some(tiles) = self.tiles() {
+            all.push(("rounded", None, tiles.rounded as usize));
+        }
         all.extend([
             ("quantise", None, self.quantise as usize),
             ("pack_rows", None, self.pack_rows as usize),
@@ -198,7 +201,9 @@ mod tests {
                 let expected = match (table.name, cell.operation) {
                     ("portable", _) => Origin::Portable,
                     // All but the products in tile registers is that of `avx512`.
-                    ("amx", operation) if operation != "tiles" => Origin::Shared,
+                    ("amx", operation) if !["tiles", "rounded"].contains(&operation) => {
+                        Origin::Shared
+                    }
                     // All but the products of many rows is that of `neon_dot`.
                     ("neon_i8mm", operation) if operation != "many" => Origin::Shared,
                     // All but the products of integers is that of `neon`.

@@ -201,6 +201,48 @@ pub(crate) struct TileProducts {
     q4_k: PanelTiles,
     q5_k: PanelTiles,
     q6_k: PanelTiles,
+    /// Numbers of scratch for a product of this shape.
+    pub(crate) rounded_scratch: fn([usize; 3]) -> usize,
+    rounded: unsafe fn(&mut Rounded, scratch: &mut [f32]),
+}
+
+/// A product of two matrices, `y = left · right`, whose numbers are rounded to bfloat16.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "no other table has tiles")
+)]
+pub(crate) struct Rounded<'a> {
+    /// `[m, n, k]`: left is `[m, k]`, right `[k, n]`.
+    pub(crate) shape: [usize; 3],
+    /// The rows that are computed, from a multiple of [`Rounded::TILE`] on.
+    pub(crate) rows: Range<usize>,
+    pub(crate) left: Side<'a>,
+    pub(crate) right: Side<'a>,
+    /// These rows, `[rows, n]`.
+    pub(crate) y: &'a mut [f32],
+}
+
+impl Rounded<'_> {
+    /// Rows of a tile.
+    pub(crate) const TILE: usize = 32;
+}
+
+/// A factor of a product, as it lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Side<'a> {
+    /// Row by row.
+    Plain(&'a [f32]),
+    /// Column by column: the rows of its transpose.
+    Transposed(&'a [f32]),
+}
+
+impl<'a> Side<'a> {
+    /// The numbers in the order in which they lie.
+    pub fn numbers(self) -> &'a [f32] {
+        match self {
+            Side::Plain(numbers) | Side::Transposed(numbers) => numbers,
+        }
+    }
 }
 
 /// The function of one format.
@@ -255,6 +297,16 @@ impl TileProducts {
     ) {
         // SAFETY: the features are present, as the table was handed out; the rest is promised.
         unsafe { (self.of(format))(a, x, tiles, strip) }
+    }
+
+    /// Computes `a.y`; `scratch` is as long as [`rounded_scratch`](TileProducts::rounded_scratch)
+    /// says.
+    ///
+    /// # Panics
+    /// Where it or a factor is too short.
+    pub(crate) fn rounded(&self, a: &mut Rounded, scratch: &mut [f32]) {
+        // SAFETY: the features are present, as the table was handed out.
+        unsafe { (self.rounded)(a, scratch) }
     }
 
     fn of(&self, format: Format) -> PanelTiles {

@@ -11,6 +11,7 @@ mod linear;
 mod norm;
 mod panels;
 mod rotary;
+mod rounded;
 mod tiles;
 mod words;
 
@@ -21,3 +22,4 @@ pub use full_attention::{attention_i16, full_attention};
 pub use linear::{Linear, linear, linear_add, linears};
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::{Rotary, rotary};
+pub use rounded::{ROUNDED_ROWS, rounded_product};

@@ -3,6 +3,8 @@
 
 use burn::tensor::Tensor;
 
+use crate::ops::linear;
+
 /// What momentum keeps in a step.
 const MOMENTUM: f64 = 0.95;
 /// The polynomial `a·x + b·x³ + c·x⁵` of an iteration of Newton and Schulz: steep at 0, and never
@@ -40,9 +42,10 @@ fn orthogonal(x: Tensor<2>) -> Tensor<2> {
     let norm = x.clone().square().sum().sqrt().clamp_min(1e-7);
     x = x / norm.unsqueeze();
     for _ in 0..ITERATIONS {
-        let square = x.clone().matmul(x.clone().transpose());
-        let fourth = square.clone().matmul(square.clone());
-        x = x.clone() * a + (square * b + fourth * c).matmul(x);
+        // As products of linear layers, x·yᵀ, which may be in bfloat16: torch's are.
+        let square = linear(x.clone(), x.clone(), None);
+        let fourth = linear(square.clone(), square.clone(), None);
+        x = x.clone() * a + linear(square * b + fourth * c, x.transpose(), None);
     }
     if is_tall { x.transpose() } else { x }
 }

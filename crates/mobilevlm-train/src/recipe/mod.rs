@@ -19,6 +19,7 @@ use mobilevlm_data::world::Kind;
 use mobilevlm_data::{Grouping, TrainTemplate};
 
 use crate::model::Beginning;
+use crate::ops::Products;
 
 pub use error::{At, RecipeError};
 pub use keys::key_table;
@@ -213,7 +214,9 @@ pub struct WorldData {
     pub kinds: Vec<(Kind, f64)>,
     /// Questions of a conversation, at most.
     pub most_turns: usize,
-    /// Whether each question of a conversation is a row of its own.
+    /// Questions of a sample of one kind, at most.
+    pub most_questions: usize,
+    /// Whether each question about a picture is a row of its own.
     pub turns_apart: bool,
     /// Shapes in a scene, at most, and nothing but shapes; `None`: every scene.
     pub most_objects: Option<usize>,
@@ -330,6 +333,8 @@ pub struct Run {
     pub threads: Option<usize>,
     /// Of the arithmetic.
     pub precision: Precision,
+    /// How linear layers multiply on the CPU.
+    pub products: Products,
     /// Blocks are computed again in the backward pass.
     pub gradient_checkpointing: bool,
     /// Folder that the frozen tower's features are kept in.

@@ -417,6 +417,7 @@ fn data_source(source: &Source<'_>) -> Result<DataSource, RecipeError> {
                     .maybe::<WeightedKinds>("world.kinds")?
                     .map_or(Vec::new(), |k| k.0),
                 most_turns: source.get("world.most_turns")?,
+                most_questions: source.get("world.most_questions")?,
                 turns_apart: flag(source, "world.turns_apart")?,
                 most_objects: source.maybe("world.most_objects")?,
                 eval_count: source.get("world.eval_count")?,
@@ -546,6 +547,16 @@ fn run(source: &Source<'_>) -> Result<Run, RecipeError> {
             "nothing is there to evaluate on; expected data.eval_data_path or world.eval_count",
         ));
     }
+    let products = match source.get::<String>("run.products")?.as_str() {
+        "bf16" => Products::Bf16,
+        _ => Products::F32,
+    };
+    if products != Products::F32 && device != DeviceKind::Cpu {
+        return Err(source.contradiction(
+            "run.products",
+            "\"bf16\" is for the CPU; elsewhere expected run.precision = \"bf16\"",
+        ));
+    }
     Ok(Run {
         device,
         replicas: source.get("run.replicas")?,
@@ -554,6 +565,7 @@ fn run(source: &Source<'_>) -> Result<Run, RecipeError> {
             "bf16" => Precision::Bf16,
             _ => Precision::F32,
         },
+        products,
         gradient_checkpointing: flag(source, "run.gradient_checkpointing")?,
         feature_cache: source.maybe("run.feature_cache")?,
         device_memory: source

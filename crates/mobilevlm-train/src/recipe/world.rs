@@ -12,6 +12,7 @@ impl WorldData {
             seed: self.seed,
             size,
             most_turns: self.most_turns,
+            most_questions: self.most_questions,
             most_objects: self.most_objects,
         }
     }

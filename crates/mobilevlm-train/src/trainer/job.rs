@@ -125,6 +125,7 @@ pub(super) fn load<T: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Products;
     use crate::replicas::pool;
     use mobilevlm_data::Problem;
 
@@ -143,7 +144,7 @@ mod tests {
                     _ => Ok(index),
                 }
             };
-            let pool = pool(threads).unwrap();
+            let pool = pool(threads, Products::F32).unwrap();
             let (samples, left_out) = pool.install(|| load(&indices, one));
             let (broken, whole): (Vec<usize>, Vec<usize>) =
                 indices.iter().partition(|index| *index % 7 == 3);

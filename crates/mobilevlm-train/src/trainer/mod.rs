@@ -205,12 +205,13 @@ impl Begun {
         });
         let threads = threads(recipe);
         let too_many = |error| TrainError::key("run.threads", format!("none to be had: {error}"));
-        let replicas = Replicas::new(recipe.run.replicas, threads).map_err(too_many)?;
+        let replicas =
+            Replicas::new(recipe.run.replicas, threads, recipe.run.products).map_err(too_many)?;
         // One replica and the next samples take turns on the same threads; several have no turn to
         // give away.
         let own = match replicas.count() {
             1 => None,
-            _ => Some(pool(threads).map_err(too_many)?),
+            _ => Some(pool(threads, recipe.run.products).map_err(too_many)?),
         };
         let (to, from) = sync_channel(AHEAD);
         let first = state.step;

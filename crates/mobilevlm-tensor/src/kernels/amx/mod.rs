@@ -8,10 +8,11 @@ mod check;
 mod emulation;
 mod present;
 mod products;
+mod rounded;
 mod tiles;
 
 use super::avx512::{self, Avx512};
-use super::{Feature, Kernels, Tile, TileProducts};
+use super::{Feature, Kernels, Rounded, Tile, TileProducts};
 use tiles::Unit;
 
 /// A table whose products of prompts run in the tile registers `$unit`.
@@ -23,6 +24,7 @@ macro_rules! tile_table {
             use $crate::kernels::TileRows;
             use $crate::kernels::generic::{panels, weights};
             use products::products;
+            use rounded::rounded as rounded_product;
 
             compile! { [#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]] Avx512::new();
                 fn tiles_q8_0(a: &panels::Panels, x: TileRows, tiles: Range<usize>, strip: &mut [f32]) =
@@ -46,6 +48,7 @@ macro_rules! tile_table {
                 fn tiles_q6_k(a: &panels::Panels, x: TileRows, tiles: Range<usize>, strip: &mut [f32]) =
                     products::<$unit, weights::Q6K>;
                 fn round(x: &[f32], out: *mut u16, stride: usize) = products::round;
+                fn rounded(a: &mut Rounded, scratch: &mut [f32]) = rounded_product::<$unit>;
                 fn int8_peak(rounds: usize) -> i32 = peak::<$unit>;
             }
 
@@ -70,6 +73,8 @@ macro_rules! tile_table {
                     q4_k: tiles_q4_k,
                     q5_k: tiles_q5_k,
                     q6_k: tiles_q6_k,
+                    rounded_scratch: rounded::scratch_numbers,
+                    rounded,
                 }),
                 int8_peak,
                 ..avx512::TABLE

@@ -1,7 +1,7 @@
 //! The whole path of a linear layer through emulated tile registers.
 
 use super::*;
-use crate::{Bytes, Compute, Format, Matrix, ops};
+use crate::{Bytes, Compute, Format, Matrix, Side, ops};
 
 tile_table! { EMULATED, emulation::Emulation, "amx, emulated", [] }
 
@@ -77,6 +77,94 @@ fn exact_products_are_exact() {
             ops::linear_add(&Compute::new(table, 2), &x, &panels, Some(&bias), &mut y);
             assert!(y == expected, "{}: {m} rows, n {n}, k {k}", table.name);
         }
+    }
+}
+
+/// Whole numbers of at most eight bits, whose sums are exact: products of matrices in both orders
+/// are those of the definition, for all rows and for some of them.
+#[test]
+fn exact_products_of_two_matrices_are_exact() {
+    let Some(emulated) = emulated() else { return };
+    let whole = |count: usize, factor: usize| -> Vec<f32> {
+        let number = |at: usize| ((at * factor + at / 31) % 121) as f32 - 60.0;
+        (0..count).map(number).collect()
+    };
+    let transposed = |x: &[f32], columns: usize| -> Vec<f32> {
+        let rows = x.len() / columns.max(1);
+        let from = |at: usize| x[at % rows * columns + at / rows];
+        (0..x.len()).map(from).collect()
+    };
+    // Below, at and above a tile, the tiles that are multiplied together, a step, and the steps
+    // after which the next tiles follow.
+    let shapes = [
+        [1, 1, 1],
+        [0, 5, 3],
+        [3, 4, 0],
+        [31, 17, 31],
+        [32, 16, 32],
+        [33, 40, 33],
+        [300, 33, 96],
+        [65, 32, 513],
+        [20, 50, 1100],
+    ];
+    for [m, n, k] in shapes {
+        let (left, right) = (whole(m * k, 37), whole(k * n, 11));
+        let (left_turned, right_turned) = (transposed(&left, k), transposed(&right, n));
+        let expected: Vec<f32> = (0..m * n)
+            .map(|at| {
+                let products = (0..k).map(|i| left[at / n * k + i] * right[i * n + at % n]);
+                products.sum()
+            })
+            .collect();
+        for table in [emulated, &TABLE] {
+            if !table.missing().is_empty() {
+                println!("{}: skipped, it lacks {:?}", table.name, table.missing());
+                continue;
+            }
+            for left in [Side::Plain(&left), Side::Transposed(&left_turned)] {
+                for right in [Side::Plain(&right), Side::Transposed(&right_turned)] {
+                    for first in [0, ops::ROUNDED_ROWS] {
+                        let rows = first.min(m)..m;
+                        if rows.start % ops::ROUNDED_ROWS != 0 {
+                            continue;
+                        }
+                        let mut y = vec![f32::NAN; rows.len() * n];
+                        let shape = [m, n, k];
+                        let expected = &expected[rows.start * n..];
+                        assert!(ops::rounded_product(
+                            table, shape, rows, left, right, &mut y
+                        ));
+                        assert!(y == expected, "{}: {shape:?}", table.name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is between two numbers of bfloat16 goes to the nearer one, half away from zero.
+#[test]
+fn factors_are_rounded() {
+    let Some(emulated) = emulated() else { return };
+    let half = f32::from_bits(0x3f80_8000);
+    let numbers = [half, -half, f32::from_bits(0x3f80_7fff), 1.0, f32::INFINITY];
+    let rounded = [0x3f81, 0xbf81, 0x3f80, 0x3f80, 0x7f80].map(|bits| f32::from_bits(bits << 16));
+    for table in [emulated, &TABLE] {
+        if !table.missing().is_empty() {
+            println!("{}: skipped, it lacks {:?}", table.name, table.missing());
+            continue;
+        }
+        let mut y = [0.0; 5];
+        let (left, right) = (Side::Plain(&numbers), Side::Plain(&[1.0]));
+        assert!(ops::rounded_product(
+            table,
+            [5, 1, 1],
+            0..5,
+            left,
+            right,
+            &mut y
+        ));
+        assert_eq!(y, rounded, "{}", table.name);
     }
 }
 

@@ -4,10 +4,9 @@ use mobilevlm_checkpoint::{LanguageConfig, TensorError};
 
 use super::MATRIX;
 use super::lora::{AdaptedLinear, LoraConfig};
-use super::packed::Packed;
 use crate::model::layers::RmsNorm;
 use crate::model::source::Place;
-use crate::ops::{self, Mask};
+use crate::ops::{self, Mask, Text};
 use crate::random::Draws;
 
 /// One decoder layer. Upstream: `LlamaDecoderLayer`.
@@ -133,10 +132,6 @@ fn of(draws: Option<Draws>, layer: u64) -> Option<Draws> {
 impl Attention {
     fn forward(&self, x: Tensor<3>, context: &Context, draws: Option<Draws>) -> Tensor<3> {
         let heads = |x: Tensor<3>| {
-            let x = match &context.packed {
-                Some(packed) => packed.rows(x),
-                None => x,
-            };
             let [rows, length, width] = x.dims();
             x.reshape([rows, length, width / self.head_dim, self.head_dim])
                 .swap_dims(1, 2)
@@ -146,13 +141,14 @@ impl Attention {
         let query = rotated(self.q_proj.forward(x.clone(), of(draws, 0)));
         let key = rotated(self.k_proj.forward(x.clone(), of(draws, 1)));
         let value = heads(self.v_proj.forward(x, of(draws, 2)));
-        let attended = ops::attention(query, key, value, &context.mask).swap_dims(1, 2);
+        let Mask { keys, .. } = &context.mask;
+        let attended = match &context.texts {
+            Some(texts) => ops::texts_attention(query, key, value, texts, keys.as_ref()),
+            None => ops::attention(query, key, value, &context.mask),
+        }
+        .swap_dims(1, 2);
         let [rows, length, heads, head_dim] = attended.dims();
         let attended = attended.reshape([rows, length, heads * head_dim]);
-        let attended = match &context.packed {
-            Some(packed) => packed.row(attended),
-            None => attended,
-        };
         self.o_proj.forward(attended, of(draws, 3))
     }
 }
@@ -169,8 +165,8 @@ impl FeedForward {
 pub(crate) struct Context {
     pub(super) mask: Mask,
     pub(super) rotary: Rotary,
-    /// Where texts share a row.
-    pub(super) packed: Option<Packed>,
+    /// Where texts share a row, its texts.
+    pub(super) texts: Option<Vec<Text>>,
 }
 
 /// What rotary tables are made of.
@@ -180,7 +176,7 @@ pub(crate) struct Positions {
     frequencies: Vec<f32>,
 }
 
-/// Rotary tables, `[length, head_dim / 2]`.
+/// Rotary tables, `[places, head_dim / 2]`.
 pub(super) struct Rotary {
     cos: Tensor<2>,
     sin: Tensor<2>,
@@ -198,14 +194,20 @@ impl Positions {
         }
     }
 
-    pub(super) fn tables(&self, length: usize, device: &Device) -> Rotary {
+    /// Those of places at these positions.
+    pub(super) fn tables(
+        &self,
+        positions: impl IntoIterator<Item = usize>,
+        device: &Device,
+    ) -> Rotary {
+        let positions: Vec<usize> = positions.into_iter().collect();
         let angles = |of: fn(f32) -> f32| {
-            let rows = (0..length).flat_map(|position| {
+            let rows = positions.iter().flat_map(|&position| {
                 let angle = move |frequency: &f32| of(position as f32 * frequency);
                 self.frequencies.iter().map(angle)
             });
             let values: Vec<f32> = rows.collect();
-            let shape = [length, self.frequencies.len()];
+            let shape = [positions.len(), self.frequencies.len()];
             Tensor::from_data(TensorData::new(values, shape), device)
         };
         Rotary {

@@ -2,7 +2,6 @@
 
 mod block;
 mod lora;
-mod packed;
 mod texts;
 
 use burn::module::{Module, Param};
@@ -13,16 +12,23 @@ pub(crate) use self::block::Context;
 use self::block::{Block, Positions};
 pub use self::lora::LoraConfig;
 pub(crate) use self::lora::merge;
-use self::packed::Packed;
-pub(crate) use self::packed::Shared;
 use super::layers::{Linear, RmsNorm};
 use super::source::{Init, Place, Source};
-use crate::ops::Mask;
+use crate::ops::{Mask, Text};
 use crate::random::Draws;
 use crate::recipe::Precision;
 
 /// What HF's LLaMA begins every matrix with (`initializer_range`).
 const MATRIX: Init = Init::Normal(0.02);
+
+/// Places at the beginning of a text that are those of a text before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shared {
+    /// The text that holds them.
+    pub(crate) row: usize,
+    /// How many there are.
+    pub(crate) places: usize,
+}
 
 /// LLaMA, from embeddings to logits.
 #[derive(Module, Debug)]
@@ -194,14 +200,16 @@ impl Language {
         });
         Context {
             mask: Mask { causal: true, keys },
-            rotary: self.positions.tables(length, device),
-            packed: None,
+            rotary: self.positions.tables(0..length, device),
+            texts: None,
         }
     }
 
-    /// The same for texts one after the other in one row, `[1, places, d]`. `lengths`: places of
-    /// each; `shared`: what each begins with besides, empty where nothing is shared; `keys`: those
-    /// that may be seen, `[texts, longest]`.
+    /// The same for texts one after the other in one row, `[1, places, d]`, without padding. All
+    /// layers but attention look at one place at a time and do not care; attention goes through
+    /// each text by itself, and positions begin anew with each. `lengths`: places of each;
+    /// `shared`: what each begins with besides, empty where nothing is shared; `keys`: those that
+    /// may be seen, `[texts, longest]`.
     pub(crate) fn in_one_row(
         &self,
         lengths: &[usize],
@@ -209,11 +217,26 @@ impl Language {
         keys: Option<Vec<bool>>,
         device: &Device,
     ) -> Context {
-        let packed = Packed::new(lengths, shared, device);
-        let rows = self.in_rows(packed.longest(), keys, device);
+        let mut texts: Vec<Text> = Vec::with_capacity(lengths.len());
+        let mut first = 0;
+        for (text, &own) in lengths.iter().enumerate() {
+            let Shared { row, places } = shared.get(text).copied().unwrap_or_default();
+            let before = texts.get(row).map_or(first, |text| text.own.start);
+            texts.push(Text {
+                before: before..before + places,
+                own: first..first + own,
+            });
+            first += own;
+        }
+        let longest = texts.iter().map(Text::len).max().unwrap_or(0);
+        let positions: Vec<usize> = texts
+            .iter()
+            .flat_map(|text| text.before.len()..text.len())
+            .collect();
         Context {
-            packed: Some(packed),
-            ..rows
+            rotary: self.positions.tables(positions, device),
+            texts: Some(texts),
+            ..self.in_rows(longest, keys, device)
         }
     }
 

@@ -11,7 +11,7 @@ mod product;
 mod rotate;
 
 pub(super) use activation::{gelu, quick_gelu, swiglu};
-pub(super) use attention::attention;
+pub(super) use attention::{attention, texts_attention};
 pub(super) use cross_entropy::cross_entropy;
 pub(super) use linear::linear;
 pub(super) use norm::{layer_norm, rms_norm};

@@ -3,6 +3,7 @@
 mod backward;
 mod forward;
 mod scratch;
+mod texts;
 
 use super::product::{LANES, ROWS};
 use super::{Input, apply, elements, tensor, tokens_first};
@@ -18,6 +19,7 @@ use burn::tensor::Tensor;
 use forward::Forward;
 use rayon::prelude::*;
 use scratch::Scratch;
+pub(in crate::ops) use texts::texts_attention;
 
 pub(in crate::ops) fn attention(
     q: Tensor<4>,
