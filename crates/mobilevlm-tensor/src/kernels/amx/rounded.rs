@@ -41,7 +41,7 @@ pub(super) unsafe fn rounded<T: Unit>(_: Avx512, a: &mut Rounded, scratch: &mut 
     const { assert!(TILE == Rounded::TILE) };
     let [m, n, k] = a.shape;
     let rows = a.rows.clone();
-    assert!(rows.start % TILE == 0 && rows.start <= rows.end && rows.end <= m);
+    assert!(rows.start.is_multiple_of(TILE) && rows.start <= rows.end && rows.end <= m);
     assert!(a.left.numbers().len() >= m * k && a.right.numbers().len() >= k * n);
     assert!(a.y.len() >= rows.len() * n && scratch.len() >= scratch_numbers(a.shape));
     let steps = k.div_ceil(ROW_NUMBERS);
@@ -170,11 +170,12 @@ unsafe fn row_pairs(
     unsafe {
         let odd = _mm512_loadu_si512(ODD.as_ptr().cast());
         let mut pairs = [_mm512_setzero_si512(); ROWS];
-        for r in 0..rows.saturating_sub(row).min(ROWS) {
+        let there = rows.saturating_sub(row);
+        for (r, pairs) in pairs.iter_mut().enumerate().take(there) {
             let from = numbers.as_ptr().wrapping_add((row + r) * columns);
             let low = raised(from, column, columns);
             let high = raised(from, column + ROWS, columns);
-            pairs[r] = _mm512_permutex2var_epi16(low, odd, high);
+            *pairs = _mm512_permutex2var_epi16(low, odd, high);
         }
         pairs
     }
@@ -206,7 +207,8 @@ unsafe fn column_pairs(
     // SAFETY: of all: the instructions by the caller's promise.
     unsafe {
         let mut pairs = [_mm512_setzero_si512(); ROWS];
-        for pair in 0..rows.saturating_sub(row).div_ceil(2).min(ROWS) {
+        let there = rows.saturating_sub(row).div_ceil(2);
+        for (pair, pairs) in pairs.iter_mut().enumerate().take(there) {
             let row = row + 2 * pair;
             let from = numbers.as_ptr().wrapping_add(row * columns);
             let low = raised(from, column, columns);
@@ -215,7 +217,7 @@ unsafe fn column_pairs(
                 high = raised(from.wrapping_add(columns), column, columns);
             }
             let low = _mm512_srli_epi32::<16>(low);
-            pairs[pair] = _mm512_mask_blend_epi16(0xaaaa_aaaa, low, high);
+            *pairs = _mm512_mask_blend_epi16(0xaaaa_aaaa, low, high);
         }
         pairs
     }

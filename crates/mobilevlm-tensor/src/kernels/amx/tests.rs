@@ -125,7 +125,7 @@ fn exact_products_of_two_matrices_are_exact() {
                 for right in [Side::Plain(&right), Side::Transposed(&right_turned)] {
                     for first in [0, ops::ROUNDED_ROWS] {
                         let rows = first.min(m)..m;
-                        if rows.start % ops::ROUNDED_ROWS != 0 {
+                        if !rows.start.is_multiple_of(ops::ROUNDED_ROWS) {
                             continue;
                         }
                         let mut y = vec![f32::NAN; rows.len() * n];
