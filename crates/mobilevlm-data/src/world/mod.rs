@@ -101,8 +101,8 @@ pub struct WorldOptions {
     /// picture.
     pub most_turns: usize,
     /// Questions of a sample of one kind, at most: the one that its scene was made for, and others
-    /// of the kind about the same picture, as far as there are some that say something else (a
-    /// comparison may come twice, since it can be said in two ways). One at least.
+    /// of the kind about the same picture, as far as there are some that ask for something else or
+    /// give other answers to choose from. One at least.
     pub most_questions: usize,
     /// Only scenes of at most so many shapes that stand anywhere, without grids, signs, charts and
     /// clocks; nothing: every scene. Kinds that need more than there is are given without a bound.

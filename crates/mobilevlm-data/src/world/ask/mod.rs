@@ -223,8 +223,9 @@ fn of_one_kind(
     kind: Kind,
     wanted: Wanted,
 ) -> Option<Vec<Exchange>> {
-    let mut exchanges = Vec::new();
-    // What is told in a sentence is what was asked for, however it was asked.
+    let mut exchanges: Vec<Exchange> = Vec::new();
+    // What is told in a sentence is what was asked for, however it was asked; but with other answers
+    // to choose from it is another question.
     let mut sentences = Vec::new();
     for attempt in 0..4 * wanted.most_questions {
         // Other numbers than one are rarer in a scene, and just as often asked for.
@@ -233,18 +234,24 @@ fn of_one_kind(
             _ => rng.between(0, MOST_COUNTED),
         };
         let told = ask(rng, scene, split, kind, Some(count));
-        if exchanges.is_empty() && told.is_none() {
-            return None;
-        }
-        let Some(told) = told.filter(|told| !sentences.contains(&told.sentence)) else {
-            continue;
+        let Some(mut told) = told else {
+            match exchanges.is_empty() {
+                true => return None,
+                false => continue,
+            }
         };
-        sentences.push(told.sentence);
-        let mut exchange = told.exchange;
-        if kind != Kind::Choice && rng.chance(20) {
-            exchange.question.push_str(SHORT);
+        let question = &told.exchange.question;
+        let is_asked = exchanges
+            .iter()
+            .any(|other| other.question.starts_with(question));
+        if is_asked || kind != Kind::Choice && sentences.contains(&told.sentence) {
+            continue;
         }
-        exchanges.push(exchange);
+        if kind != Kind::Choice && rng.chance(20) {
+            told.exchange.question.push_str(SHORT);
+        }
+        sentences.push(told.sentence);
+        exchanges.push(told.exchange);
         if exchanges.len() == wanted.most_questions {
             break;
         }
