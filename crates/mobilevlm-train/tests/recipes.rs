@@ -125,6 +125,7 @@ fn chains_are_chains() {
         "../demo/3-lookup",
         "../demo/4-lists",
         "../demo/5-world",
+        "../demo/6-finish",
     ]);
     chain(&[
         "ablation/1-tokenizer",

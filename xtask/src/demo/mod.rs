@@ -42,12 +42,13 @@ pub(crate) struct Options {
 }
 
 /// A recipe: its name, the folder of its run, and the samples of a tenth.
-const STAGES: [(&str, &str, u32); 5] = [
+const STAGES: [(&str, &str, u32); 6] = [
     ("1-tokenizer", "tokenizer", 6000),
     ("2-shapes", "shapes", 4800),
     ("3-lookup", "lookup", 2400),
     ("4-lists", "lists", 9600),
-    ("5-world", "world", 22_400),
+    ("5-world", "world", 30_400),
+    ("6-finish", "finish", 4000),
 ];
 
 /// Held-out questions of these worlds are asked.
@@ -152,7 +153,7 @@ fn convert(program: &Path, folder: &Path) -> Result<PathBuf, Box<dyn std::error:
     let mut command = Command::new(program);
     command
         .arg("convert")
-        .arg(folder.join("runs/demo/world/model"));
+        .arg(folder.join("runs/demo/finish/model"));
     command.args([
         "--language",
         "q8_0",

@@ -12,6 +12,7 @@ mod linear;
 mod norm;
 mod panels;
 mod rotary;
+mod rounded;
 mod support;
 
 use mobilevlm_tensor::{Cell, Compute, Kernels, tables};
@@ -31,6 +32,7 @@ fn check(cell: &Cell, compute: &Compute, differences: &mut Differences) {
         ("few", Some(format)) => panels::few(&integers(compute), format, differences),
         ("many", Some(format)) => panels::many(&integers(compute), format, differences),
         ("tiles", Some(format)) => panels::tiles(compute, format, differences),
+        ("rounded", None) => rounded::check(compute, differences),
         ("quantise", None) => panels::quantise(&integers(compute), differences),
         ("pack_rows", None) => linear::packing(compute, differences),
         ("attention", None) => attention::check(compute, differences),
