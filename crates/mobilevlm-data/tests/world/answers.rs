@@ -7,7 +7,7 @@ use mobilevlm_data::world::{
     World, WorldOptions,
 };
 
-use crate::{reader, samples, world};
+use crate::{asking, reader, samples, world};
 
 /// Whether a statement holds in a scene.
 fn is_true(scene: &Scene, statement: &Statement) -> bool {
@@ -56,16 +56,6 @@ fn conversations_have_as_many_questions_as_asked_for_and_none_twice() {
         }
         assert_eq!(longest, most_turns);
     }
-}
-
-/// A world that asks up to `most_questions` of one kind about a picture.
-fn asking(most_questions: usize) -> World {
-    let options = WorldOptions {
-        seed: 3,
-        most_questions,
-        ..WorldOptions::default()
-    };
-    World::new(options).unwrap()
 }
 
 #[test]

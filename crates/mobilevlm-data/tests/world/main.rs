@@ -19,6 +19,16 @@ fn world(seed: u64, size: usize) -> World {
     .unwrap()
 }
 
+/// A world that asks up to `most_questions` of one kind about a picture.
+fn asking(most_questions: usize) -> World {
+    let options = WorldOptions {
+        seed: 3,
+        most_questions,
+        ..WorldOptions::default()
+    };
+    World::new(options).unwrap()
+}
+
 /// So many samples of each kind and part.
 fn samples(world: World, kinds: &[Kind], count: u64) -> impl Iterator<Item = (Split, Sample)> {
     let kinds = kinds.to_vec();

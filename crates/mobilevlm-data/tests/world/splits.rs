@@ -6,7 +6,7 @@ use mobilevlm_data::world::{
     Kind, Noun, Scene, Split, Thing, WORDS, pair_split, text_split, word_split,
 };
 
-use crate::{reader, samples, world};
+use crate::{asking, reader, samples, world};
 
 /// Printed texts of a scene.
 fn printed(scene: &Scene) -> Vec<String> {
@@ -23,8 +23,9 @@ fn no_statement_and_no_printed_text_is_shared() {
     let mut statements = [BTreeSet::new(), BTreeSet::new()];
     let mut pairs = [BTreeSet::new(), BTreeSet::new()];
     let mut texts = [BTreeSet::new(), BTreeSet::new()];
-    for seed in 0..2 {
-        for (split, sample) in samples(world(seed, 112), &Kind::ALL, 500) {
+    let worlds = [(world(0, 112), 500), (world(1, 112), 500), (asking(6), 150)];
+    for (world, count) in worlds {
+        for (split, sample) in samples(world, &Kind::ALL, count) {
             let part = split as usize;
             for exchange in &sample.exchanges {
                 for statement in &exchange.statements {
