@@ -59,6 +59,8 @@ fn layout(rng: &mut Rng, kind: Kind) -> Layout {
         Kind::Comparison => &[(Layout::Free, 65), (chart, 35)],
         Kind::Reading => &[(sign, 80), (chart, 20)],
         Kind::Page => &[(sign, 1)],
+        Kind::Chart => &[(chart, 1)],
+        Kind::Crowd => &[(Layout::Free, 85), (grid, 15)],
         Kind::Clock => &[(clock, 1)],
         Kind::Choice => &[(Layout::Free, 55), (grid, 10), (sign, 20), (chart, 15)],
         _ => &[
@@ -228,6 +230,14 @@ fn looks(
                     false => random(rng),
                 };
                 (look != a && look != b).then_some(look)
+            })?;
+        }
+        Kind::Crowd => {
+            let forms = [(); 3].map(|()| *rng.pick(&shapes));
+            let colours = [(); 3].map(|()| *rng.pick(Colour::ALL));
+            let number = rng.between(4, most);
+            add(rng, split, &mut looks, number, |rng| {
+                Some((*rng.pick(&forms), *rng.pick(&colours)))
             })?;
         }
         _ => {
@@ -418,7 +428,8 @@ fn chart(rng: &mut Rng, split: Split, kind: Kind, count: usize) -> Option<Scene>
         Kind::Counting => count,
         _ => rng.between(2, 5),
     };
-    let is_labelled = number <= 5 && (kind == Kind::Reading || rng.chance(60));
+    let is_labelled =
+        number <= 5 && (matches!(kind, Kind::Reading | Kind::Chart) || rng.chance(60));
     let mut scene = empty(rng, Layout::Chart);
     let mut values: Vec<u8> = match is_labelled {
         true => split::numbers(split),

@@ -42,11 +42,15 @@ pub enum Kind {
     ColourLookup,
     /// What up to six signs say, and where they are.
     Page,
+    /// The values above the bars of a chart, from left to right.
+    Chart,
+    /// How many there are, among many shapes of few forms and colours.
+    Crowd,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Caption,
         Kind::LongCaption,
         Kind::List,
@@ -64,6 +68,8 @@ impl Kind {
         Kind::Lookup,
         Kind::ColourLookup,
         Kind::Page,
+        Kind::Chart,
+        Kind::Crowd,
     ];
 
     /// Those that a model is examined in: one question with a short answer.
@@ -97,6 +103,8 @@ impl Kind {
             Kind::Lookup => "lookup",
             Kind::ColourLookup => "colour-lookup",
             Kind::Page => "page",
+            Kind::Chart => "chart",
+            Kind::Crowd => "crowd",
         }
     }
 }

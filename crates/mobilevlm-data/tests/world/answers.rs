@@ -107,9 +107,38 @@ fn a_page_says_what_its_signs_say_in_reading_order() {
 }
 
 #[test]
+fn a_chart_is_read_from_left_to_right() {
+    for (_, sample) in samples(world(9, 112), &[Kind::Chart], 200) {
+        let mut bars = sample.scene.unwrap().bars;
+        assert!((2..=5).contains(&bars.len()) && bars.iter().all(|bar| bar.is_labelled));
+        bars.sort_by(|a, b| a.x.total_cmp(&b.x));
+        let said = bars
+            .iter()
+            .map(|bar| format!("{}: {}", bar.colour.name(), bar.value));
+        let said: Vec<String> = said.collect();
+        assert_eq!(sample.exchanges[0].answer, said.join("; "));
+    }
+}
+
+#[test]
+fn in_a_crowd_large_numbers_are_not_rare() {
+    let mut counts = [0; 7];
+    for (_, sample) in samples(asking(6), &[Kind::Crowd], 200) {
+        for exchange in &sample.exchanges {
+            assert_eq!(exchange.kind, Kind::Counting);
+            counts[exchange.answer.parse::<usize>().unwrap()] += 1;
+        }
+    }
+    let asked: usize = counts.iter().sum();
+    let many: usize = counts[3..].iter().sum();
+    assert!(asked > 1600 && 2 * many > asked, "{counts:?}");
+    assert!(counts.iter().all(|count| 20 * count > asked), "{counts:?}");
+}
+
+#[test]
 fn every_short_answer_follows_from_the_scene() {
     let mut kinds = Kind::EXAMINED.to_vec();
-    kinds.extend([Kind::Clock, Kind::Place, Kind::Conversation]);
+    kinds.extend([Kind::Clock, Kind::Place, Kind::Conversation, Kind::Crowd]);
     let mut checked = 0;
     let talkative = World::new(WorldOptions {
         seed: 2,

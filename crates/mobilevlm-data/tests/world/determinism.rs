@@ -49,7 +49,7 @@ fn seeds_parts_kinds_and_numbers_make_a_difference() {
 }
 
 #[test]
-fn the_mixture_has_the_samples_of_its_kinds_and_all_kinds_but_three() {
+fn the_mixture_has_the_samples_of_its_kinds_and_all_kinds_that_are_not_for_training_alone() {
     let world = world(10, 112);
     let mut kinds = Vec::new();
     for index in 0..300 {
@@ -59,7 +59,10 @@ fn the_mixture_has_the_samples_of_its_kinds_and_all_kinds_but_three() {
     }
     for kind in Kind::ALL {
         // These are for those who ask for them.
-        let is_apart = matches!(kind, Kind::Lookup | Kind::ColourLookup | Kind::Page);
+        let is_apart = matches!(
+            kind,
+            Kind::Lookup | Kind::ColourLookup | Kind::Page | Kind::Chart | Kind::Crowd
+        );
         assert_eq!(kinds.contains(&kind), !is_apart, "{kind}");
     }
 }

@@ -233,6 +233,18 @@ pub(crate) fn page(scene: &Scene) -> Exchange {
     }
 }
 
+/// The value of every bar, from left to right: `red: 47; blue: 12`.
+pub(crate) fn chart(scene: &Scene) -> Exchange {
+    let value = |bar: &Bar| format!("{}: {}", bar.colour.name(), bar.value);
+    let values: Vec<String> = scene.bars.iter().map(value).collect();
+    Exchange {
+        kind: Kind::Chart,
+        question: "Read the chart.".to_owned(),
+        answer: values.join("; "),
+        statements: Vec::new(),
+    }
+}
+
 /// A sentence about two objects.
 fn related(rng: &mut Rng, scene: &Scene, split: Split) -> Option<(String, Statement)> {
     let (first, second) = rng.choose(&certain_pairs(scene, split))?;

@@ -14,7 +14,6 @@ mod relation;
 mod simple;
 mod text;
 
-use super::compose::MOST_COUNTED;
 use super::kind::Kind;
 use super::rng::Rng;
 use super::scene::Scene;
@@ -208,6 +207,8 @@ pub(crate) fn exchanges(
         Kind::LongCaption => Some(vec![caption::long(rng, scene, split)]),
         Kind::List => Some(vec![caption::list(rng, scene)]),
         Kind::Page => Some(vec![caption::page(scene)]),
+        Kind::Chart => Some(vec![caption::chart(scene)]),
+        Kind::Crowd => of_one_kind(rng, scene, split, Kind::Counting, wanted),
         Kind::Lookup => Some(vec![lookup::any(rng, scene, split)?]),
         Kind::ColourLookup => Some(vec![lookup::by_colour(rng, scene)?]),
         Kind::Conversation => conversation(rng, scene, split, wanted.most_turns),
@@ -228,10 +229,11 @@ fn of_one_kind(
     // to choose from it is another question.
     let mut sentences = Vec::new();
     for attempt in 0..4 * wanted.most_questions {
-        // Other numbers than one are rarer in a scene, and just as often asked for.
+        // Of most looks a scene has none or one: asked for as often, they would make larger numbers
+        // rare.
         let count = match attempt {
             0 => wanted.count,
-            _ => rng.between(0, MOST_COUNTED),
+            _ => rng.weighted(&[(0, 1), (1, 1), (2, 10), (3, 10), (4, 10), (5, 10), (6, 10)]),
         };
         let told = ask(rng, scene, split, kind, Some(count));
         let Some(mut told) = told else {
