@@ -47,8 +47,8 @@ const STAGES: [(&str, &str, u32); 6] = [
     ("2-shapes", "shapes", 4800),
     ("3-lookup", "lookup", 2400),
     ("4-lists", "lists", 9600),
-    ("5-world", "world", 30_400),
-    ("6-finish", "finish", 4000),
+    ("5-world", "world", 36_000),
+    ("6-finish", "finish", 5440),
 ];
 
 /// Held-out questions of these worlds are asked.
