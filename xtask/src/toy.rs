@@ -90,12 +90,21 @@ pub(crate) fn build(dev: bool) -> Result<PathBuf, Box<dyn Error>> {
         .join(format!("mobilevlm{}", std::env::consts::EXE_SUFFIX)))
 }
 
-/// The mean loss over the first tenth of the steps and over the last; nothing where there are no
-/// steps.
+/// As [`losses`] says.
 ///
 /// # Errors
-/// If it did not fall.
+/// If they did not fall.
 pub(crate) fn fell(metrics: &Path) -> Result<Option<(f64, f64)>, Box<dyn Error>> {
+    match losses(metrics)? {
+        None => Ok(None),
+        Some((first, last)) if last < first => Ok(Some((first, last))),
+        Some((first, last)) => Err(format!("{}: from {first} to {last}", metrics.display()).into()),
+    }
+}
+
+/// The mean loss over the first tenth of the steps and over the last; nothing where there are no
+/// steps.
+pub(crate) fn losses(metrics: &Path) -> Result<Option<(f64, f64)>, Box<dyn Error>> {
     if !metrics.exists() {
         return Ok(None);
     }
@@ -106,14 +115,8 @@ pub(crate) fn fell(metrics: &Path) -> Result<Option<(f64, f64)>, Box<dyn Error>>
     }
     let count = losses.len().div_ceil(10);
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    let (first, last) = (
-        mean(&losses[..count]),
-        mean(&losses[losses.len() - count..]),
-    );
-    match last < first {
-        true => Ok(Some((first, last))),
-        false => Err(format!("{}: from {first} to {last}", metrics.display()).into()),
-    }
+    let (first, last) = (&losses[..count], &losses[losses.len() - count..]);
+    Ok(Some((mean(first), mean(last))))
 }
 
 /// Prints what the model scores.
