@@ -90,7 +90,7 @@ pub(crate) fn build(dev: bool) -> Result<PathBuf, Box<dyn Error>> {
         .join(format!("mobilevlm{}", std::env::consts::EXE_SUFFIX)))
 }
 
-/// As [`losses`] says.
+/// The [`losses`] of a run that must have learnt something.
 ///
 /// # Errors
 /// If they did not fall.
