@@ -61,6 +61,7 @@ fn layout(rng: &mut Rng, kind: Kind) -> Layout {
         Kind::Page => &[(sign, 1)],
         Kind::Chart => &[(chart, 1)],
         Kind::Crowd => &[(Layout::Free, 85), (grid, 15)],
+        Kind::Overlap => &[(Layout::Free, 1)],
         Kind::Clock => &[(clock, 1)],
         Kind::Choice => &[(Layout::Free, 55), (grid, 10), (sign, 20), (chart, 15)],
         _ => &[
@@ -232,7 +233,7 @@ fn looks(
                 (look != a && look != b).then_some(look)
             })?;
         }
-        Kind::Crowd => {
+        Kind::Crowd | Kind::Overlap => {
             let forms = [(); 3].map(|()| *rng.pick(&shapes));
             let colours = [(); 3].map(|()| *rng.pick(Colour::ALL));
             let number = rng.between(4, most);
@@ -387,7 +388,8 @@ fn text(rng: &mut Rng, split: Split) -> String {
     loop {
         let code = code(rng);
         let mut words = code.split(|c: char| c.is_ascii_digit());
-        if words.all(|word| split::word_split(word) == split) {
+        let is_of_split = words.all(|word| split::word_split(word) == split);
+        if is_of_split && !has_zero_like(&code) {
             return code;
         }
     }
@@ -404,6 +406,12 @@ fn code(rng: &mut Rng) -> String {
         code.push(char::from(first + rng.below(of) as u8));
     }
     code
+}
+
+/// Whether an O stands beside a digit: it is drawn as a zero is, and `9O` would be `90`.
+fn has_zero_like(code: &str) -> bool {
+    let mut pairs = code.as_bytes().windows(2);
+    pairs.any(|pair| pair.contains(&b'O') && pair.iter().any(u8::is_ascii_digit))
 }
 
 fn clock(rng: &mut Rng, is_alone: bool) -> Clock {

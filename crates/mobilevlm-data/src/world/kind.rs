@@ -46,11 +46,13 @@ pub enum Kind {
     Chart,
     /// How many there are, among many shapes of few forms and colours.
     Crowd,
+    /// How many there are, and what is in front of what, where shapes hide parts of others.
+    Overlap,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Caption,
         Kind::LongCaption,
         Kind::List,
@@ -70,6 +72,7 @@ impl Kind {
         Kind::Page,
         Kind::Chart,
         Kind::Crowd,
+        Kind::Overlap,
     ];
 
     /// Those that a model is examined in: one question with a short answer.
@@ -105,6 +108,7 @@ impl Kind {
             Kind::Page => "page",
             Kind::Chart => "chart",
             Kind::Crowd => "crowd",
+            Kind::Overlap => "overlap",
         }
     }
 }

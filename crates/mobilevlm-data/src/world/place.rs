@@ -41,7 +41,10 @@ pub(crate) fn place(
     let large = if looks.len() <= 4 { 45 } else { 14 };
     let mut objects: Vec<Object> = Vec::with_capacity(looks.len());
     // The second object hides a part of the first.
-    let overlaps = looks.len() >= 2 && looks[0] != looks[1] && rng.chance(18);
+    let overlaps = match kind {
+        Kind::Overlap => true, // and the fourth of the third, and so on
+        _ => looks.len() >= 2 && looks[0] != looks[1] && rng.chance(18),
+    };
     let larger = rng.below(2);
     for (number, &look) in looks.iter().enumerate() {
         let is_compared = kind == Kind::Comparison && number < 2;
@@ -50,6 +53,11 @@ pub(crate) fn place(
             false => rng.chance(large),
         };
         let size = if is_large { Size::Large } else { Size::Small };
+        let is_front = match kind {
+            Kind::Overlap => number % 2 == 1,
+            _ => number == 1,
+        };
+        let hidden = (overlaps && is_front && looks[number - 1] != look).then(|| number - 1);
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -58,13 +66,12 @@ pub(crate) fn place(
             }
             let mut object = object(rng, look, size, (0.0, 0.0));
             let margin = object.radius * REACH + 0.015;
-            let is_front = overlaps && number == 1;
-            (object.x, object.y) = match (is_front, objects.first()) {
-                (true, Some(back)) => {
+            (object.x, object.y) = match hidden.map(|back| &objects[back]) {
+                Some(back) => {
                     let far = object.radius + back.radius;
                     (back.x + rng.real(-far, far), back.y + rng.real(-far, far))
                 }
-                _ => (
+                None => (
                     rng.real(margin, 1.0 - margin),
                     rng.real(margin, 1.0 - margin),
                 ),
@@ -80,14 +87,16 @@ pub(crate) fn place(
                 let far = draw::length(object.x - other.x, object.y - other.y);
                 far > (object.radius + other.radius) * 1.14 + 0.012
             };
-            if is_front {
-                let hidden = hidden_share(&objects[0], &[object]);
-                if !(0.12..=1.0 - LEAST_VISIBLE).contains(&hidden) {
+            let mut others = objects.iter().enumerate();
+            if !others.all(|(place, other)| Some(place) == hidden || apart(other)) {
+                continue;
+            }
+            if let Some(back) = hidden {
+                let share = hidden_share(&objects[back], &[object]);
+                if !(0.12..=1.0 - LEAST_VISIBLE).contains(&share) {
                     continue;
                 }
-                objects[0].visible = 1.0 - hidden;
-            } else if !objects.iter().all(apart) {
-                continue;
+                objects[back].visible = 1.0 - share;
             }
             objects.push(object);
             break;

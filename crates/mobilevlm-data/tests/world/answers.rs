@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use mobilevlm_data::world::{
-    Exchange, Kind, LEAST_VISIBLE, Layout, Noun, Pattern, Relation, Scene, Sign, Statement, Thing,
-    World, WorldOptions,
+    Exchange, Kind, LEAST_VISIBLE, Layout, Noun, Object, Pattern, Relation, Scene, Sign, Statement,
+    Thing, World, WorldOptions,
 };
 
 use crate::{asking, reader, samples, world};
@@ -136,9 +136,37 @@ fn in_a_crowd_large_numbers_are_not_rare() {
 }
 
 #[test]
+fn where_shapes_overlap_they_are_counted_and_told_front_from_back() {
+    let (mut counted, mut deep, mut hidden, mut pictures) = (0, 0, 0, 0);
+    for (_, sample) in samples(asking(6), &[Kind::Overlap], 200) {
+        let scene = sample.scene.as_ref().unwrap();
+        let is_partly_hidden = |object: &&Object| object.visible < 1.0;
+        hidden += scene.objects.iter().filter(is_partly_hidden).count();
+        pictures += 1;
+        for exchange in &sample.exchanges {
+            match exchange.kind {
+                Kind::Counting => counted += 1,
+                Kind::Relation => {
+                    let [statement] = &exchange.statements[..] else {
+                        panic!("{exchange:?}");
+                    };
+                    let depths = [Relation::InFrontOf, Relation::Behind];
+                    assert!(depths.contains(&statement.relation), "{exchange:?}");
+                    deep += 1;
+                }
+                other => panic!("{other}: {exchange:?}"),
+            }
+        }
+    }
+    assert!(counted > pictures && deep > pictures, "{counted}, {deep}");
+    assert!(2 * hidden > 3 * pictures, "{hidden} of {pictures}");
+}
+
+#[test]
 fn every_short_answer_follows_from_the_scene() {
     let mut kinds = Kind::EXAMINED.to_vec();
-    kinds.extend([Kind::Clock, Kind::Place, Kind::Conversation, Kind::Crowd]);
+    kinds.extend([Kind::Clock, Kind::Place, Kind::Conversation]);
+    kinds.extend([Kind::Crowd, Kind::Overlap]);
     let mut checked = 0;
     let talkative = World::new(WorldOptions {
         seed: 2,

@@ -61,7 +61,12 @@ fn the_mixture_has_the_samples_of_its_kinds_and_all_kinds_that_are_not_for_train
         // These are for those who ask for them.
         let is_apart = matches!(
             kind,
-            Kind::Lookup | Kind::ColourLookup | Kind::Page | Kind::Chart | Kind::Crowd
+            Kind::Lookup
+                | Kind::ColourLookup
+                | Kind::Page
+                | Kind::Chart
+                | Kind::Crowd
+                | Kind::Overlap
         );
         assert_eq!(kinds.contains(&kind), !is_apart, "{kind}");
     }

@@ -261,7 +261,7 @@ fn of_one_kind(
     Some(exchanges)
 }
 
-/// One question of a kind that a model is examined in, or about a clock.
+/// One question of a kind that a model is examined in, about a clock or about what overlaps.
 fn ask(
     rng: &mut Rng,
     scene: &Scene,
@@ -274,6 +274,10 @@ fn ask(
         Kind::Colour => simple::colour(rng, scene),
         Kind::Counting => simple::counting(rng, scene, count),
         Kind::Relation => relation::ask(rng, scene, split),
+        Kind::Overlap => match rng.chance(50) {
+            true => simple::counting(rng, scene, count),
+            false => relation::depth(rng, scene, split),
+        },
         Kind::Comparison => comparison::ask(rng, scene, split),
         Kind::Reading => simple::reading(rng, scene),
         Kind::Clock => simple::clock(rng, scene),

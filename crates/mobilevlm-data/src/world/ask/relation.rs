@@ -63,6 +63,23 @@ pub(crate) fn ask(rng: &mut Rng, scene: &Scene, split: Split) -> Option<Told> {
         Some(deep) if rng.chance(70) => deep,
         _ => rng.choose(&relations)?,
     };
+    about(rng, scene, (a, b), relation)
+}
+
+/// Whether something is in front of or behind something else.
+pub(crate) fn depth(rng: &mut Rng, scene: &Scene, split: Split) -> Option<Told> {
+    let mut deep = Vec::new();
+    for (a, b) in certain_pairs(scene, split) {
+        let mut found = relations(scene, a, b);
+        found.retain(|relation| relation.is_depth());
+        deep.extend(found.into_iter().map(|relation| (a, b, relation)));
+    }
+    let (a, b, relation) = rng.choose(&deep)?;
+    about(rng, scene, (a, b), relation)
+}
+
+/// A question whose answer is that `a` is in this relation to `b`, or that it is not.
+fn about(rng: &mut Rng, scene: &Scene, (a, b): (usize, usize), relation: Relation) -> Option<Told> {
     let (first, second) = (&scene.objects[a], &scene.objects[b]);
     let (name, other) = (Look::both(first).name(), Look::both(second).name());
     let statement = |relation| Statement {
@@ -100,15 +117,15 @@ pub(crate) fn ask(rng: &mut Rng, scene: &Scene, split: Split) -> Option<Told> {
     }
     if form < 60 && is_dominant && !relation.is_depth() {
         let is_across = dx > dy;
-        let relation = relations
-            .iter()
+        let relation = relations(scene, a, b)
+            .into_iter()
             .find(|relation| relation.is_across() == is_across && !relation.is_depth())?;
         let question =
             format!("On which side of the {other} is the {name}: left, right, above or below?");
         let sentence = format!("The {name} is {} the {other}.", relation.phrase());
         return Some(
             Told::new(Kind::Relation, question, relation.short(), sentence)
-                .states(statement(*relation)),
+                .states(statement(relation)),
         );
     }
     let mut choices = [relation.word(), relation.opposite().word()];
