@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use mobilevlm_checkpoint::Inventory;
+use rayon::prelude::*;
 
 use crate::error::ModelError;
-use crate::model::{Change, NamedGradients, change_trained, flat, to_stored};
+use crate::model::{Change, Described, NamedGradients, change_trained, flat, to_stored};
 
 /// Parameters that share a peak rate and a decay.
 #[derive(Clone, Debug, PartialEq)]
@@ -211,31 +212,40 @@ impl AdamW {
                 settings.insert(name.as_str(), (group.method, rate, group.weight_decay));
             }
         }
+        let mut gradients = gradients.by_name;
+        let mut due = Vec::new();
         for parameter in crate::model::parameters(&module, prefix) {
             if !parameter.trained {
                 continue;
             }
-            if !settings.contains_key(parameter.name.as_str()) {
+            let Some(&(method, rate, decay)) = settings.get(parameter.name.as_str()) else {
                 return Err(missing(parameter.name, "group with a learning rate"));
-            }
-            if !gradients.by_name.contains_key(&parameter.name) {
+            };
+            let Some(gradient) = gradients.remove(&parameter.name) else {
                 return Err(missing(parameter.name, "gradient"));
-            }
+            };
+            due.push(Due {
+                parameter,
+                method,
+                rate,
+                decay,
+                gradient,
+                old: None,
+            });
+        }
+        for due in &mut due {
+            due.old = self.moments.remove(&due.parameter.name);
         }
         self.steps += 1;
-        let steps = self.steps as f64;
-        let AdamWConfig { beta1, beta2, eps } = self.config;
-        let mut step = Step {
-            settings,
-            gradients,
-            moments: &mut self.moments,
-            beta1,
-            beta2,
-            eps,
-            correction1: 1.0 - beta1.powf(steps),
-            correction2: (1.0 - beta2.powf(steps)).sqrt(),
-        };
-        Ok(change_trained(module, prefix, &mut step))
+        let step = Step::new(self.config, self.steps);
+        // One does not depend on another; the result does not depend on how many threads there are.
+        let updates: Vec<_> = due.into_par_iter().map(|due| step.of(due)).collect();
+        let mut changes = Updates::default();
+        for (name, update, moments) in updates {
+            self.moments.insert(name.clone(), moments);
+            changes.0.insert(name, update);
+        }
+        Ok(change_trained(module, prefix, &mut changes))
     }
 
     /// The state by torch's names behind the parameter's, `model.norm.weight.exp_avg`; beside it
@@ -302,61 +312,87 @@ impl AdamW {
     }
 }
 
-struct Step<'a> {
-    /// Method, rate and decay.
-    settings: BTreeMap<&'a str, (Method, f64, f64)>,
-    gradients: NamedGradients,
-    moments: &'a mut BTreeMap<String, Moments>,
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
+/// A parameter whose step is to be taken, and what that takes.
+struct Due {
+    parameter: Described,
+    method: Method,
+    rate: f64,
+    decay: f64,
+    gradient: Tensor<1>,
+    old: Option<Moments>,
+}
+
+/// What becomes of a parameter: it keeps a share of itself, and the update is taken away.
+struct Update {
+    keeps: f64,
+    update: Tensor<1>,
+}
+
+#[derive(Default)]
+struct Updates(BTreeMap<String, Update>);
+
+impl Change for Updates {
+    fn change(&mut self, name: &str, _: &[usize], value: Tensor<1>) -> Tensor<1> {
+        // It is there: `AdamW::step` has looked.
+        let Some(Update { keeps, update }) = self.0.remove(name) else {
+            return value;
+        };
+        match keeps == 1.0 {
+            true => value - update,
+            false => value * keeps - update,
+        }
+    }
+}
+
+/// What the parameters of a step have in common.
+struct Step {
+    config: AdamWConfig,
     correction1: f64,
     correction2: f64,
 }
 
-impl Change for Step<'_> {
-    fn change(&mut self, name: &str, shape: &[usize], value: Tensor<1>) -> Tensor<1> {
-        // Both are there: `AdamW::step` has looked.
-        let (Some(&(method, rate, decay)), Some(gradient)) =
-            (self.settings.get(name), self.gradients.by_name.remove(name))
-        else {
-            return value;
-        };
-        let value = match decay * rate == 0.0 {
-            true => value,
-            false => value * (1.0 - rate * decay),
-        };
-        let (update, moments) = match (method, shape) {
-            (Method::Muon, &[rows, columns]) => {
-                let old = self.moments.remove(name).map(|moments| moments.mean);
-                let (update, mean) = muon::update(gradient, old, [rows, columns]);
-                (update * rate, Moments { mean, square: None })
-            }
-            _ => self.adamw(name, gradient, rate),
-        };
-        self.moments.insert(name.to_owned(), moments);
-        value - update
+impl Step {
+    fn new(config: AdamWConfig, steps: u64) -> Step {
+        let steps = steps as f64;
+        Step {
+            config,
+            correction1: 1.0 - config.beta1.powf(steps),
+            correction2: (1.0 - config.beta2.powf(steps)).sqrt(),
+        }
     }
-}
 
-impl Step<'_> {
+    /// The parameter's name, what becomes of it, and its new moments.
+    fn of(&self, due: Due) -> (String, Update, Moments) {
+        let Described { name, shape, .. } = due.parameter;
+        let (update, moments) = match (due.method, shape.as_slice()) {
+            (Method::Muon, &[rows, columns]) => {
+                let old = due.old.map(|moments| moments.mean);
+                let (update, mean) = muon::update(due.gradient, old, [rows, columns]);
+                (update * due.rate, Moments { mean, square: None })
+            }
+            _ => self.adamw(due.old, due.gradient, due.rate),
+        };
+        let keeps = 1.0 - due.rate * due.decay;
+        (name, Update { keeps, update }, moments)
+    }
+
     /// torch's `_single_tensor_adamw`.
-    fn adamw(&mut self, name: &str, gradient: Tensor<1>, rate: f64) -> (Tensor<1>, Moments) {
-        let old = self.moments.remove(name);
+    fn adamw(&self, old: Option<Moments>, gradient: Tensor<1>, rate: f64) -> (Tensor<1>, Moments) {
+        let AdamWConfig { beta1, beta2, eps } = self.config;
         let (mean, square) = match old {
             Some(Moments {
                 mean,
                 square: Some(square),
             }) => (
-                mean * self.beta1 + gradient.clone() * (1.0 - self.beta1),
-                square * self.beta2 + gradient.square() * (1.0 - self.beta2),
+                mean * beta1 + gradient.clone() * (1.0 - beta1),
+                square * beta2 + gradient.square() * (1.0 - beta2),
             ),
             _ => (
-                gradient.clone() * (1.0 - self.beta1),
-                gradient.square() * (1.0 - self.beta2),
+                gradient.clone() * (1.0 - beta1),
+                gradient.square() * (1.0 - beta2),
             ),
         };
-        let deviation = square.clone().sqrt() / self.correction2 + self.eps;
+        let deviation = square.clone().sqrt() / self.correction2 + eps;
         let update = mean.clone() / deviation * (rate / self.correction1);
         let square = Some(square);
         (update, Moments { mean, square })

@@ -16,6 +16,8 @@ use crate::step::PartGradients;
 pub struct Replicas {
     /// What a replica hands to rayon stays in its pool. There is one at least.
     pools: Vec<ThreadPool>,
+    /// All threads, for what is done between the replicas' turns.
+    together: ThreadPool,
 }
 
 impl Replicas {
@@ -30,9 +32,10 @@ impl Replicas {
         products: Products,
     ) -> Result<Replicas, ThreadPoolBuildError> {
         let count = count.max(1);
-        let pool = |_| pool(threads / count, products);
+        let each = |_| pool(threads / count, products);
         Ok(Replicas {
-            pools: (0..count).map(pool).collect::<Result<_, _>>()?,
+            pools: (0..count).map(each).collect::<Result<_, _>>()?,
+            together: pool(threads, products)?,
         })
     }
 
@@ -44,6 +47,11 @@ impl Replicas {
     /// The threads of the first replica.
     pub(crate) fn first(&self) -> &ThreadPool {
         &self.pools[0]
+    }
+
+    /// All threads, which multiply as those of the replicas do: for what is done while these wait.
+    pub(crate) fn together(&self) -> &ThreadPool {
+        &self.together
     }
 
     /// Computes the gradients of every part of a batch, part i on replica i modulo their number. The

@@ -55,7 +55,7 @@ fn layout(rng: &mut Rng, kind: Kind) -> Layout {
         Kind::Existence => &[(Layout::Free, 70), (grid, 14), (sign, 10), (clock, 6)],
         Kind::Colour => &[(Layout::Free, 65), (grid, 15), (sign, 15), (clock, 5)],
         Kind::Counting => &[(Layout::Free, 74), (grid, 14), (chart, 12)],
-        Kind::Relation | Kind::Place => &[(Layout::Free, 80), (grid, 20)],
+        Kind::Relation | Kind::Place | Kind::Shape => &[(Layout::Free, 80), (grid, 20)],
         Kind::Comparison => &[(Layout::Free, 65), (chart, 35)],
         Kind::Reading => &[(sign, 80), (chart, 20)],
         Kind::Page => &[(sign, 1)],

@@ -48,11 +48,13 @@ pub enum Kind {
     Crowd,
     /// How many there are, and what is in front of what, where shapes hide parts of others.
     Overlap,
+    /// Which shape has a colour, a pattern or a size.
+    Shape,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Caption,
         Kind::LongCaption,
         Kind::List,
@@ -73,6 +75,7 @@ impl Kind {
         Kind::Chart,
         Kind::Crowd,
         Kind::Overlap,
+        Kind::Shape,
     ];
 
     /// Those that a model is examined in: one question with a short answer.
@@ -109,6 +112,7 @@ impl Kind {
             Kind::Chart => "chart",
             Kind::Crowd => "crowd",
             Kind::Overlap => "overlap",
+            Kind::Shape => "shape",
         }
     }
 }

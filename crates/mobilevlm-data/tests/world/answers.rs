@@ -166,7 +166,7 @@ fn where_shapes_overlap_they_are_counted_and_told_front_from_back() {
 fn every_short_answer_follows_from_the_scene() {
     let mut kinds = Kind::EXAMINED.to_vec();
     kinds.extend([Kind::Clock, Kind::Place, Kind::Conversation]);
-    kinds.extend([Kind::Crowd, Kind::Overlap]);
+    kinds.extend([Kind::Crowd, Kind::Overlap, Kind::Shape]);
     let mut checked = 0;
     let talkative = World::new(WorldOptions {
         seed: 2,

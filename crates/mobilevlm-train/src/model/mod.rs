@@ -21,17 +21,17 @@ mod source;
 mod vision;
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use mobilevlm_checkpoint::{Config, TensorError};
 use mobilevlm_data::Splice;
 
 use crate::error::ModelError;
-use crate::ops;
 use crate::random::Draws;
 use crate::recipe::Precision;
 
 pub use embeds::used_pictures;
 pub(crate) use encoder::{Block, BlockSizes};
+use language::Context;
 pub(crate) use language::merge;
 pub use language::{Language, LoraConfig};
 pub(crate) use layers::{LayerNorm, Linear};
@@ -170,7 +170,8 @@ impl MobileVlm {
     }
 
     /// The summed cross-entropy over the supervised ids of a batch; label k is predicted from place
-    /// k − 1. Logits are computed for those places only.
+    /// k − 1. Logits, and all of the last block but keys and values, are computed for those places
+    /// only.
     ///
     /// `features`: those of [`used_pictures`] in that order, `[pictures, P, V]`, on a device without
     /// autodiff where the tower is frozen; `None` where there are none. `draws`: for dropout; `None` drops nothing.
@@ -184,34 +185,18 @@ impl MobileVlm {
         draws: Option<Draws>,
     ) -> Result<Loss, ModelError> {
         let rows = Rows::new(splice, self.packs)?;
-        let targets = rows.supervised(self.language.vocabulary())?;
-        if targets.1.is_empty() {
+        let (places, targets) = rows.supervised(self.language.vocabulary())?;
+        if targets.is_empty() {
             return Ok(Loss {
                 sum: None,
                 supervised: 0,
             });
         }
-        let hidden = self.hidden(&rows, features, draws)?;
-        Ok(self.loss_of(hidden, targets))
-    }
-
-    /// The loss of a hidden state before the last norm, `[rows, length, d]`, at places, counted over
-    /// all rows, that predict ids.
-    fn loss_of(&self, hidden: Tensor<3>, (places, targets): (Vec<i64>, Vec<i64>)) -> Loss {
         let device = self.language.device();
-        let [rows, length, width] = hidden.dims();
-        let supervised = targets.len();
-        let ids = |ids: Vec<i64>| {
-            Tensor::<1, Int>::from_data(TensorData::new(ids, [supervised]), &device)
-        };
-        let hidden = hidden
-            .reshape([rows * length, width])
-            .select(0, ids(places));
-        let sum = ops::cross_entropy(self.language.logits(hidden), ids(targets));
-        Loss {
-            sum: Some(sum),
-            supervised,
-        }
+        let context = rows.context(&self.language, &device);
+        let context = context.wanting(&places, &device);
+        let hidden = self.hidden(&rows, &context, features, draws)?;
+        Ok(self.language.loss_of(hidden, targets))
     }
 
     /// Logits of every place, `[rows, length, vocabulary]`.
@@ -223,24 +208,26 @@ impl MobileVlm {
         splice: &Splice,
         features: Option<Tensor<3>>,
     ) -> Result<Tensor<3>, ModelError> {
-        let hidden = self.hidden(&Rows::new(splice, false)?, features, None)?;
+        let rows = Rows::new(splice, false)?;
+        let context = rows.context(&self.language, &self.language.device());
+        let hidden = self.hidden(&rows, &context, features, None)?;
         let [rows, length, width] = hidden.dims();
         let logits = self.language.logits(hidden.reshape([rows * length, width]));
         Ok(logits.reshape([rows, length, self.language.vocabulary()]))
     }
 
-    /// The hidden state before the last norm, `[rows, length, d]`.
+    /// The hidden state before the last norm, `[rows, length, d]` or what of it is wanted.
     fn hidden(
         &self,
         rows: &Rows<'_>,
+        context: &Context,
         features: Option<Tensor<3>>,
         draws: Option<Draws>,
     ) -> Result<Tensor<3>, ModelError> {
         let [count, length] = rows.shape();
         let embeds = self.embeds(&rows.splice, features)?;
         let embeds = embeds.reshape([count, length, self.language.hidden()]);
-        let context = rows.context(&self.language, &self.language.device());
-        Ok(self.language.forward(embeds, &context, draws))
+        Ok(self.language.forward(embeds, context, draws))
     }
 }
 

@@ -2,10 +2,10 @@
 //! when the backward pass comes to them. Upstream: `gradient_checkpointing`.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use mobilevlm_data::Splice;
 
-use super::{Loss, MobileVlm, NamedGradients, Rows};
+use super::{Language, Loss, MobileVlm, NamedGradients, Rows};
 use crate::error::ModelError;
 use crate::random::Draws;
 use crate::step::PartGradients;
@@ -29,8 +29,8 @@ impl MobileVlm {
         draws: Option<Draws>,
     ) -> Result<PartGradients, ModelError> {
         let rows = Rows::new(splice, self.packs)?;
-        let targets = rows.supervised(self.language.vocabulary())?;
-        let supervised = targets.1.len();
+        let (places, targets) = rows.supervised(self.language.vocabulary())?;
+        let supervised = targets.len();
         let nothing = Loss {
             sum: None,
             supervised: 0,
@@ -43,24 +43,27 @@ impl MobileVlm {
         let embeds = self.embeds(&rows.splice, features)?;
         let embeds = embeds.reshape([count, length, self.language.hidden()]);
         let plain = self.language.valid();
-        let context = rows.context(&plain, &device.clone().inner());
+        let context = |language: &Language, device: &Device| {
+            rows.context(language, device).wanting(&places, device)
+        };
+        let plain_context = context(&plain, &device.clone().inner());
         let mut inputs = vec![embeds.clone().inner()];
         for layer in 0..plain.depth() {
             let x = inputs[layer].clone();
-            inputs.push(plain.layer(layer, x, &context, draws));
+            inputs.push(plain.layer(layer, x, &plain_context, draws));
         }
         let last = inputs.pop().map(|x| Tensor::from_inner(x).require_grad());
         let Some(last) = last else {
             return Ok(PartGradients::of(self, "", nothing));
         };
 
-        let Loss { sum, .. } = self.loss_of(last.clone(), targets);
+        let Loss { sum, .. } = self.language.loss_of(last.clone(), targets);
         let Some(mean) = sum.map(|sum| sum / supervised as f64) else {
             return Ok(PartGradients::of(self, "", nothing));
         };
         let loss = f64::from(mean.clone().into_scalar::<f32>());
         let mut backward = mean.backward();
-        let context = rows.context(&self.language, &device);
+        let context = context(&self.language, &device);
         let mut gradient = last.grad_remove(&mut backward);
         let mut gradients = NamedGradients::found(self, "", backward);
         for (layer, input) in inputs.into_iter().enumerate().rev() {

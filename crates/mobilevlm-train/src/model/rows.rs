@@ -1,5 +1,5 @@
 //! The rows of a batch as the language model goes through them: one beside the other with padding,
-//! or one after the other, where what rows about one picture begin with is there once.
+//! or one after the other, where what several begin with is there once.
 
 use std::borrow::Cow;
 
@@ -45,25 +45,21 @@ impl<'a> Rows<'a> {
                 packs,
             });
         }
-        let mut rows: Vec<SplicedRow> = Vec::new();
-        let mut shared: Vec<Shared> = Vec::new();
-        for row in &splice.rows {
-            let mut row = whole(row);
-            // The row that holds the beginning of the one before.
-            let first = shared.last().map(|shared| match shared.places {
-                0 => rows.len() - 1,
-                _ => shared.row,
+        let mut rows: Vec<SplicedRow> = splice.rows.iter().map(whole).collect();
+        let begins_with = |row: usize| {
+            let earlier = (0..row).map(|earlier| Shared {
+                row: earlier,
+                places: beginning(&rows[earlier], &rows[row]),
             });
-            let begins = first.map(|first| Shared {
-                row: first,
-                places: beginning(&rows[first], &row),
-            });
-            let begins = begins.unwrap_or_default();
-            row.places.drain(..begins.places);
-            row.labels.drain(..begins.places);
-            row.attention_mask.drain(..begins.places);
-            rows.push(row);
-            shared.push(begins);
+            // The first of those with which it has most in common.
+            let longest = earlier.rev().max_by_key(|shared| shared.places);
+            longest.unwrap_or_default()
+        };
+        let shared: Vec<Shared> = (0..rows.len()).map(begins_with).collect();
+        for (row, shared) in rows.iter_mut().zip(&shared) {
+            row.places.drain(..shared.places);
+            row.labels.drain(..shared.places);
+            row.attention_mask.drain(..shared.places);
         }
         let splice = Cow::Owned(Splice { rows });
         Ok(Rows {
@@ -139,11 +135,11 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// How many places two rows begin with alike, up to the last of a picture that both have there: a
-/// language model computes the same for them. All are seen and none is supervised, nor the next.
+/// How many places two rows begin with alike, all but the last of b at most: a language model
+/// computes the same for them. All are seen and none is supervised, nor the next.
 fn beginning(a: &SplicedRow, b: &SplicedRow) -> usize {
     let rows = [a, b];
-    let length = a.places.len().min(b.places.len());
+    let length = a.places.len().min(b.places.len().saturating_sub(1));
     let is_alike = |&place: &usize| {
         a.places[place] == b.places[place]
             && rows.iter().all(|row| {
@@ -151,10 +147,7 @@ fn beginning(a: &SplicedRow, b: &SplicedRow) -> usize {
                 row.attention_mask[place] && !is_supervised(place) && !is_supervised(place + 1)
             })
     };
-    let alike = (0..length).take_while(is_alike).count();
-    let is_picture = |place: &Place| matches!(place, Place::Picture { .. });
-    let last = a.places[..alike].iter().rposition(is_picture);
-    last.map_or(0, |last| last + 1)
+    (0..length).take_while(is_alike).count()
 }
 
 /// A row up to its last place that is seen, supervised or of a picture.
@@ -217,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_and_what_is_before_it_is_there_once() {
+    fn what_rows_begin_with_alike_is_there_once() {
         let rows = vec![
             row(0, &[1, 2, 0, 5, 6], 1),
             row(0, &[1, 2, 0, 5, 7, 8], 1),
@@ -232,6 +225,6 @@ mod tests {
             row(1, &[1, 3, 0, 3, 6], 1),
             row(1, &[1, 2, 5, 6], 1),
         ];
-        assert_eq!(shared(others), (vec![0, 0, 4, 0, 0], 6 + 6 + 2 + 6 + 4));
+        assert_eq!(shared(others), (vec![0, 2, 4, 1, 2], 6 + 4 + 2 + 5 + 2));
     }
 }

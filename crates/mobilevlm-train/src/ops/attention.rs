@@ -67,7 +67,7 @@ fn hidden(scores: &Tensor<4>, mask: &Mask) -> Option<Tensor<4, Bool>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::testing::{agree, device, gradients_agree, numbers};
+    use crate::ops::testing::{agree, agree_rounded, device, gradients_agree, numbers};
 
     fn tensor(values: &[f32], dims: [usize; 4]) -> Tensor<4> {
         Tensor::<1>::from_floats(values, &device()).reshape(dims)
@@ -187,11 +187,10 @@ mod tests {
                     attention(q, k, v, &mask).swap_dims(1, 2).reshape([size])
                 };
                 let of_keys = batch * keys * groups * head;
-                agree(
-                    &[numbers(size, 1), numbers(of_keys, 2), numbers(of_keys, 3)],
-                    |x| with(cpu::attention, x),
-                    |x| with(composed, x),
-                );
+                let inputs = [numbers(size, 1), numbers(of_keys, 2), numbers(of_keys, 3)];
+                let fused = |x| with(cpu::attention, x);
+                agree(&inputs, fused, |x| with(composed, x));
+                agree_rounded(&inputs, fused, |x| with(composed, x));
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) use texts::{Text, texts_attention};
 use burn::tensor::{DType, Tensor};
 use std::cell::Cell;
 
-/// How linear layers multiply float32 on the CPU.
+/// How linear layers and attention multiply float32 on the CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Products {
     /// In float32.

@@ -1,5 +1,7 @@
 //! What the tests of operations share.
 
+use super::Products;
+use crate::replicas::pool;
 use burn::tensor::{Device, Tensor};
 
 /// The CPU, with autodiff.
@@ -65,6 +67,27 @@ pub(crate) fn agree<const N: usize>(
     fused: impl Fn([Tensor<1>; N]) -> Tensor<1> + Sync,
     composed: impl Fn([Tensor<1>; N]) -> Tensor<1> + Sync,
 ) {
+    // Sums of many terms are rounded by their size.
+    agree_within(3e-6, Products::F32, inputs, fused, composed);
+}
+
+/// The same of an operation whose products have factors in bfloat16, which has eight bits.
+pub(crate) fn agree_rounded<const N: usize>(
+    inputs: &[Vec<f32>; N],
+    fused: impl Fn([Tensor<1>; N]) -> Tensor<1> + Sync,
+    composed: impl Fn([Tensor<1>; N]) -> Tensor<1> + Sync,
+) {
+    agree_within(2e-2, Products::Bf16, inputs, fused, composed);
+}
+
+/// The same within a share of the largest result, or of 1.
+fn agree_within<const N: usize>(
+    tolerance: f32,
+    products: Products,
+    inputs: &[Vec<f32>; N],
+    fused: impl Fn([Tensor<1>; N]) -> Tensor<1> + Sync,
+    composed: impl Fn([Tensor<1>; N]) -> Tensor<1> + Sync,
+) {
     let run = |operation: &dyn Fn([Tensor<1>; N]) -> Tensor<1>| {
         let leaves = inputs
             .each_ref()
@@ -84,20 +107,16 @@ pub(crate) fn agree<const N: usize>(
         results
     };
     let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = pool(threads, products).unwrap();
         pool.install(|| run(&fused))
     };
     let (got, expected) = (on(1), run(&composed));
     for (which, (got, expected)) in got.iter().zip(&expected).enumerate() {
         assert_eq!(got.len(), expected.len());
-        // Sums of many terms are rounded by their size.
         let size = expected.iter().fold(1.0f32, |max, x| max.max(x.abs()));
         for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
             assert!(
-                (got - expected).abs() < 3e-6 * size,
+                (got - expected).abs() < tolerance * size,
                 "result {which}, element {i}: {got}, composed {expected}"
             );
         }

@@ -315,7 +315,7 @@ pub(super) const KEYS: &[Key] = &[
     key("data.image_aspect_ratio", PICTURES, OneOf(&["square", "pad"]), ByTask(&[(Task::Stage1, "\"square\""), (Task::Stage2, "\"pad\""), (Task::Vlm, "\"pad\""), (Task::Clip, "\"square\"")]), "`square` cuts the middle out, `pad` adds borders of the mean colour"),
     key("data.model_max_length", TRAINED, Whole(8, 1 << 20), Is("2048"), "ids of a row, a picture counting as one; longer rows are cut"),
     key("data.group_by", TRAINED, OneOf(&["none", "length", "modality"]), ByTask(&[(Task::Stage1, "\"none\""), (Task::Stage2, "\"modality\""), (Task::Vlm, "\"modality\""), (Task::Clip, "\"none\""), (Task::Lm, "\"length\"")]), "what makes a batch: anything, samples of like length, or those of one modality too (upstream: `group_by_modality_length`)"),
-    key("data.packing", LANGUAGE, Flag, Is("false"), "the samples of a micro-batch share a row, without padding; they do not see each other"),
+    key("data.packing", LANGUAGE, Flag, Is("false"), "the samples of a micro-batch share a row, without padding; they do not see each other, and what they begin with alike is computed once"),
 
     key("world.count", ALL, Whole(1, HUGE), Means("required in `[world]`"), "samples of the synthetic world in an epoch, drawn while training; nothing is written"),
     key("world.seed", ALL, Whole(0, HUGE), Is("0"), "which world"),
@@ -353,7 +353,7 @@ pub(super) const KEYS: &[Key] = &[
     key("run.replicas", TRAINED, Whole(1, 1024), Is("1"), "GPUs, or copies on the CPU, that share a batch"),
     key("run.threads", TRAINED, Whole(1, 1024), Means("as many as cores"), "threads of the CPU, all replicas together; resuming is exact on the same number"),
     key("run.precision", TRAINED, OneOf(&["f32", "bf16"]), Is("\"f32\""), "of the arithmetic; `bf16` keeps weights, norms, softmax and loss in f32"),
-    key("run.products", TRAINED, OneOf(&["f32", "bf16"]), Is("\"f32\""), "of linear layers on the CPU; `bf16` rounds both factors to bfloat16 and sums in f32, in tile registers where the machine has them (AMX); each replica should have one thread"),
+    key("run.products", TRAINED, OneOf(&["f32", "bf16"]), Is("\"f32\""), "of linear layers and attention on the CPU; `bf16` rounds both factors to bfloat16 and sums in f32, in tile registers where the machine has them (AMX); each replica should have one thread"),
     key("run.gradient_checkpointing", TRAINED, Flag, Is("false"), "in the stages, decoder layers are computed again in the backward pass, and their insides not kept; in `clip` and `lm`, elementwise operations"),
     key("run.feature_cache", VLM, Text, Means("none"), "folder that the frozen tower's features are kept in, so that each picture is seen once"),
     key("run.device_memory", TRAINED, POSITIVE, Means("what the device has, where it says"), "gigabytes of one device; a recipe that needs more is refused before anything is loaded"),

@@ -165,7 +165,7 @@ impl<J: Job> Trainer<'_, '_, J> {
             let (model, outcome) = gathered.finish(model, J::PREFIX, optimizer, &rates)?;
             Ok((job.stepped(model), outcome))
         };
-        let (model, outcome) = self.replicas.first().install(finish)?;
+        let (model, outcome) = self.replicas.together().install(finish)?;
         record.loss = Some(outcome.loss).filter(|loss| loss.is_finite());
         record.gradient_norm = Some(outcome.gradient_norm).filter(|norm| norm.is_finite());
         record.supervised = outcome.supervised as u64;

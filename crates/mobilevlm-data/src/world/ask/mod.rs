@@ -261,7 +261,7 @@ fn of_one_kind(
     Some(exchanges)
 }
 
-/// One question of a kind that a model is examined in, about a clock or about what overlaps.
+/// One question of a kind that a model is examined in, or of those that have one answer besides.
 fn ask(
     rng: &mut Rng,
     scene: &Scene,
@@ -280,6 +280,7 @@ fn ask(
         },
         Kind::Comparison => comparison::ask(rng, scene, split),
         Kind::Reading => simple::reading(rng, scene),
+        Kind::Shape => simple::shape(rng, scene),
         Kind::Clock => simple::clock(rng, scene),
         Kind::Place => place::ask(rng, scene),
         Kind::Choice => choice::ask(rng, scene, split),

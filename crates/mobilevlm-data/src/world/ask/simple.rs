@@ -288,5 +288,5 @@ pub(crate) fn shape(rng: &mut Rng, scene: &Scene) -> Option<Told> {
         _ => "Which shape is large?".to_owned(),
     };
     let sentence = format!("The {} is the {answer}.", look.name());
-    Some(Told::new(Kind::Choice, question, capital(answer), sentence))
+    Some(Told::new(Kind::Shape, question, capital(answer), sentence))
 }

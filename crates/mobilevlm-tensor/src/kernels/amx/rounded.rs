@@ -104,12 +104,13 @@ fn write(sums: &[f32], [m, n]: [usize; 2], [row, column]: [usize; 2], y: &mut [f
     for (part, sums) in sums.chunks_exact(SUMS).enumerate() {
         let column = column + part % SIDE * ROWS;
         let width = n.saturating_sub(column).min(ROWS);
-        let rows = row + part / SIDE * ROWS..m;
+        let row = row + part / SIDE * ROWS;
         if width == 0 {
             continue;
         }
-        for (row, sums) in rows.zip(sums.as_chunks::<ROWS>().0) {
-            let y = &mut y[row * n + column..][..width];
+        let (sums, _) = sums.as_chunks::<ROWS>();
+        for (r, sums) in sums.iter().enumerate().take(m.saturating_sub(row)) {
+            let y = &mut y[(row + r) * n + column..][..width];
             match <&mut [f32; ROWS]>::try_from(&mut *y) {
                 Ok(y) => *y = *sums,
                 Err(_) => y.copy_from_slice(&sums[..width]),
@@ -138,17 +139,14 @@ unsafe fn lay_out<const PAIRED: bool, const TURNED: bool>(
             let along = step * ROW_NUMBERS;
             // SAFETY: of all: the instructions and the room by the caller's promise.
             unsafe {
-                let mut pairs = if PAIRED {
-                    column_pairs(numbers, [rows, columns], along, across)
+                let to = to.add((step * SIDE + part) * ROWS * ROW_NUMBERS).cast();
+                if PAIRED {
+                    column_pairs(numbers, [rows, columns], along, across, to);
                 } else {
-                    row_pairs(numbers, [rows, columns], across, along)
-                };
-                if TURNED {
-                    pairs = transposed(pairs);
+                    row_pairs(numbers, [rows, columns], across, along, to);
                 }
-                let to = to.add((step * SIDE + part) * ROWS * ROW_NUMBERS);
-                for (row, pairs) in pairs.into_iter().enumerate() {
-                    _mm512_store_si512(to.add(row * ROW_NUMBERS).cast(), pairs);
+                if TURNED {
+                    transpose(to);
                 }
             }
         }
@@ -158,26 +156,30 @@ unsafe fn lay_out<const PAIRED: bool, const TURNED: bool>(
 /// 16 rows of 32 numbers from `[row, column]` on, each as 16 pairs; zeros beyond the matrix.
 ///
 /// # Safety
-/// See [`lay_out`].
+/// See [`lay_out`]; `to` has room for 16 vectors. It is memory and no array that is returned: that
+/// would be copied.
 #[inline(always)]
 unsafe fn row_pairs(
     numbers: &[f32],
     [rows, columns]: [usize; 2],
     row: usize,
     column: usize,
-) -> [__m512i; ROWS] {
-    // SAFETY: of all: the instructions by the caller's promise; the constant is as long as a vector.
+    to: *mut __m512i,
+) {
+    // SAFETY: of all: the instructions and the room by the caller's promise; the constant is as
+    // long as a vector.
     unsafe {
         let odd = _mm512_loadu_si512(ODD.as_ptr().cast());
-        let mut pairs = [_mm512_setzero_si512(); ROWS];
-        let there = rows.saturating_sub(row);
-        for (r, pairs) in pairs.iter_mut().enumerate().take(there) {
-            let from = numbers.as_ptr().wrapping_add((row + r) * columns);
-            let low = raised(from, column, columns);
-            let high = raised(from, column + ROWS, columns);
-            *pairs = _mm512_permutex2var_epi16(low, odd, high);
+        for r in 0..ROWS {
+            let mut pairs = _mm512_setzero_si512();
+            if row + r < rows {
+                let from = numbers.as_ptr().wrapping_add((row + r) * columns);
+                let low = raised(from, column, columns);
+                let high = raised(from, column + ROWS, columns);
+                pairs = _mm512_permutex2var_epi16(low, odd, high);
+            }
+            _mm512_store_si512(to.add(r), pairs);
         }
-        pairs
     }
 }
 
@@ -196,30 +198,33 @@ const ODD: [u16; 32] = {
 /// beyond the matrix.
 ///
 /// # Safety
-/// See [`lay_out`].
+/// See [`row_pairs`].
 #[inline(always)]
 unsafe fn column_pairs(
     numbers: &[f32],
     [rows, columns]: [usize; 2],
     row: usize,
     column: usize,
-) -> [__m512i; ROWS] {
-    // SAFETY: of all: the instructions by the caller's promise.
+    to: *mut __m512i,
+) {
+    // SAFETY: of all: the instructions and the room by the caller's promise.
     unsafe {
-        let mut pairs = [_mm512_setzero_si512(); ROWS];
-        let there = rows.saturating_sub(row).div_ceil(2);
-        for (pair, pairs) in pairs.iter_mut().enumerate().take(there) {
+        for pair in 0..ROWS {
             let row = row + 2 * pair;
             let from = numbers.as_ptr().wrapping_add(row * columns);
-            let low = raised(from, column, columns);
-            let mut high = _mm512_setzero_si512();
+            let (mut low, mut high) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+            if row < rows {
+                low = raised(from, column, columns);
+            }
             if row + 1 < rows {
                 high = raised(from.wrapping_add(columns), column, columns);
             }
             let low = _mm512_srli_epi32::<16>(low);
-            *pairs = _mm512_mask_blend_epi16(0xaaaa_aaaa, low, high);
+            _mm512_store_si512(
+                to.add(pair),
+                _mm512_mask_blend_epi16(0xaaaa_aaaa, low, high),
+            );
         }
-        pairs
     }
 }
 
@@ -239,20 +244,21 @@ unsafe fn raised(row: *const f32, column: usize, columns: usize) -> __m512i {
     }
 }
 
-/// 16 by 16 pairs, transposed.
+/// Transposes 16 by 16 pairs in place.
 ///
 /// # Safety
-/// See [`lay_out`].
+/// See [`row_pairs`]; `pairs` has been written.
 #[inline(always)]
-unsafe fn transposed(r: [__m512i; ROWS]) -> [__m512i; ROWS] {
-    let mut twos = r;
-    let mut fours = r;
-    let mut out = r;
-    // SAFETY: of all: the instructions by the caller's promise.
+unsafe fn transpose(pairs: *mut __m512i) {
+    // SAFETY: of all: the instructions and the room by the caller's promise.
     unsafe {
+        let mut twos = [_mm512_setzero_si512(); ROWS];
+        let mut fours = twos;
         for i in 0..8 {
-            twos[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-            twos[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+            let a = _mm512_load_si512(pairs.add(2 * i));
+            let b = _mm512_load_si512(pairs.add(2 * i + 1));
+            twos[2 * i] = _mm512_unpacklo_epi32(a, b);
+            twos[2 * i + 1] = _mm512_unpackhi_epi32(a, b);
         }
         for i in (0..ROWS).step_by(4) {
             fours[i] = _mm512_unpacklo_epi64(twos[i], twos[i + 2]);
@@ -271,11 +277,15 @@ unsafe fn transposed(r: [__m512i; ROWS]) -> [__m512i; ROWS] {
                 _mm512_shuffle_i32x4::<0xdd>(a, b),
                 _mm512_shuffle_i32x4::<0xdd>(c, d),
             ];
-            out[j] = _mm512_shuffle_i32x4::<0x88>(even[0], even[1]);
-            out[4 + j] = _mm512_shuffle_i32x4::<0x88>(odd[0], odd[1]);
-            out[8 + j] = _mm512_shuffle_i32x4::<0xdd>(even[0], even[1]);
-            out[12 + j] = _mm512_shuffle_i32x4::<0xdd>(odd[0], odd[1]);
+            let columns = [
+                _mm512_shuffle_i32x4::<0x88>(even[0], even[1]),
+                _mm512_shuffle_i32x4::<0x88>(odd[0], odd[1]),
+                _mm512_shuffle_i32x4::<0xdd>(even[0], even[1]),
+                _mm512_shuffle_i32x4::<0xdd>(odd[0], odd[1]),
+            ];
+            for (quarter, column) in columns.into_iter().enumerate() {
+                _mm512_store_si512(pairs.add(4 * quarter + j), column);
+            }
         }
     }
-    out
 }

@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use mobilevlm_checkpoint::{LanguageConfig, TensorError};
 
 use super::MATRIX;
@@ -109,18 +109,32 @@ impl Block {
         ]
     }
 
-    /// `x`: `[rows, length, d]`.
+    /// `x`: `[rows, length, d]`. `wanted`: the only places, counted over all rows, that are looked
+    /// at afterwards, `[1, wanted, d]` then; the others are keys and values and no more.
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
         context: &Context,
+        wanted: Option<&Tensor<1, Int>>,
         draws: Option<Draws>,
     ) -> Tensor<3> {
         let y = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(y, context, draws);
+        let attended = self.self_attn.attended(y, context, draws);
+        let (x, attended) = match wanted {
+            Some(wanted) => (picked(x, wanted), picked(attended, wanted)),
+            None => (x, attended),
+        };
+        let x = x + self.self_attn.o_proj.forward(attended, of(draws, 3));
         let y = self.post_attention_layernorm.forward(x.clone());
         x + self.mlp.forward(y, draws)
     }
+}
+
+/// Some places, counted over all rows, in one row.
+fn picked(x: Tensor<3>, places: &Tensor<1, Int>) -> Tensor<3> {
+    let [rows, length, width] = x.dims();
+    let x = x.reshape([rows * length, width]);
+    x.select(0, places.clone()).unsqueeze()
 }
 
 /// The stream of a layer's own dropout.
@@ -130,7 +144,8 @@ fn of(draws: Option<Draws>, layer: u64) -> Option<Draws> {
 }
 
 impl Attention {
-    fn forward(&self, x: Tensor<3>, context: &Context, draws: Option<Draws>) -> Tensor<3> {
+    /// What each place has looked up, before `o_proj`.
+    fn attended(&self, x: Tensor<3>, context: &Context, draws: Option<Draws>) -> Tensor<3> {
         let heads = |x: Tensor<3>| {
             let [rows, length, width] = x.dims();
             x.reshape([rows, length, width / self.head_dim, self.head_dim])
@@ -148,8 +163,7 @@ impl Attention {
         }
         .swap_dims(1, 2);
         let [rows, length, heads, head_dim] = attended.dims();
-        let attended = attended.reshape([rows, length, heads * head_dim]);
-        self.o_proj.forward(attended, of(draws, 3))
+        attended.reshape([rows, length, heads * head_dim])
     }
 }
 
@@ -167,6 +181,21 @@ pub(crate) struct Context {
     pub(super) rotary: Rotary,
     /// Where texts share a row, its texts.
     pub(super) texts: Option<Vec<Text>>,
+    /// The only places, counted over all rows, of which the hidden state is wanted behind the last
+    /// block; `None` if all are.
+    pub(super) wanted: Option<Tensor<1, Int>>,
+}
+
+impl Context {
+    /// The same where only some places, counted over all rows, are looked at behind the last block.
+    pub(crate) fn wanting(self, places: &[i64], device: &Device) -> Context {
+        let count = places.len();
+        let places = TensorData::new(places.to_vec(), [count]);
+        Context {
+            wanted: Some(Tensor::from_data(places, device)),
+            ..self
+        }
+    }
 }
 
 /// What rotary tables are made of.

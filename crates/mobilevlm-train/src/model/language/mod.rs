@@ -175,8 +175,9 @@ impl Language {
         embedded.mask_where(mask, padding.expand([ids.len(), self.hidden()]))
     }
 
-    /// `x`: embeddings `[rows, length, d]`, as `context` has them. Returns the hidden state before the last norm, of the
-    /// same sizes. `draws`: for dropout in adapters; `None` drops nothing.
+    /// `x`: embeddings `[rows, length, d]`, as `context` has them. Returns the hidden state before
+    /// the last norm, of the same sizes, or `[1, wanted, d]` where the context wants some places
+    /// only. `draws`: for dropout in adapters; `None` drops nothing.
     pub(crate) fn forward(
         &self,
         x: Tensor<3>,
@@ -202,6 +203,7 @@ impl Language {
             mask: Mask { causal: true, keys },
             rotary: self.positions.tables(0..length, device),
             texts: None,
+            wanted: None,
         }
     }
 
@@ -221,9 +223,9 @@ impl Language {
         let mut first = 0;
         for (text, &own) in lengths.iter().enumerate() {
             let Shared { row, places } = shared.get(text).copied().unwrap_or_default();
-            let before = texts.get(row).map_or(first, |text| text.own.start);
+            let before = texts.get(row).map(|text| text.beginning(places));
             texts.push(Text {
-                before: before..before + places,
+                before: before.unwrap_or_default(),
                 own: first..first + own,
             });
             first += own;
@@ -231,7 +233,7 @@ impl Language {
         let longest = texts.iter().map(Text::len).max().unwrap_or(0);
         let positions: Vec<usize> = texts
             .iter()
-            .flat_map(|text| text.before.len()..text.len())
+            .flat_map(|text| text.shared()..text.len())
             .collect();
         Context {
             rotary: self.positions.tables(positions, device),
@@ -254,7 +256,9 @@ impl Language {
         draws: Option<Draws>,
     ) -> Tensor<3> {
         let draws = draws.map(|draws| draws.at(layer as u64));
-        self.layers[layer].forward(x, context, draws)
+        let is_last = layer + 1 == self.depth();
+        let wanted = context.wanted.as_ref().filter(|_| is_last);
+        self.layers[layer].forward(x, context, wanted, draws)
     }
 
     /// `x`: rows of the hidden state before the last norm, `[n, d]`. Returns logits

@@ -54,11 +54,10 @@ impl Language {
                 ids.resize(first + longest, 0);
             }
         }
-        let supervised = targets.len();
-        if supervised == 0 {
+        if targets.is_empty() {
             return Ok(Loss {
                 sum: None,
-                supervised,
+                supervised: 0,
             });
         }
         let width = self.hidden();
@@ -70,15 +69,21 @@ impl Language {
             false => (texts.len(), self.in_rows(longest, None, &device)),
         };
         let x = x.reshape([rows, count / rows, width]);
-        let x = self.forward(x, &context, None);
-        let indices = |indices: Vec<i64>| {
-            Tensor::<1, Int>::from_data(TensorData::new(indices, [supervised]), &device)
-        };
-        let x = x.reshape([count, width]).select(0, indices(places));
-        Ok(Loss {
-            sum: Some(ops::cross_entropy(self.logits(x), indices(targets))),
+        let x = self.forward(x, &context.wanting(&places, &device), None);
+        Ok(self.loss_of(x, targets))
+    }
+
+    /// The loss of the hidden state before the last norm of places that predict these ids,
+    /// `[1, ids, d]`.
+    pub(crate) fn loss_of(&self, hidden: Tensor<3>, ids: Vec<i64>) -> Loss {
+        let supervised = ids.len();
+        let ids = TensorData::new(ids, [supervised]);
+        let ids = Tensor::<1, Int>::from_data(ids, &hidden.device());
+        let logits = self.logits(hidden.squeeze_dim(0));
+        Loss {
+            sum: Some(ops::cross_entropy(logits, ids)),
             supervised,
-        })
+        }
     }
 
     fn known(&self, id: i32, text: usize) -> Result<u32, ModelError> {

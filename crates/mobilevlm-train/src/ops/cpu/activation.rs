@@ -1,6 +1,6 @@
 //! Activations, elementwise.
 
-use super::{Input, apply, elements, exp, sigmoid, tensor};
+use super::{Input, apply, elements, exp, in_vectors, sigmoid, tensor};
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
@@ -17,7 +17,12 @@ pub(in crate::ops) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> 
         Swiglu,
         [gate.into(), Input::from(up)],
         |[gate, up], keep| {
-            let y = zipped(&gate, &up, |gate, up| gate * sigmoid(gate) * up);
+            let y = zipped(
+                &gate,
+                &up,
+                #[inline(always)]
+                |gate, up| gate * sigmoid(gate) * up,
+            );
             (y, keep.then_some((gate, up)))
         },
     )
@@ -48,10 +53,10 @@ impl Backward<Flex, 2> for Swiglu {
         outputs
             .zip(inputs)
             .for_each(|((d_gate, d_up), ((gate, up), dy))| {
-                pulp::Arch::new().dispatch(
+                in_vectors(
                     #[inline(always)]
                     || {
-                        let outputs = d_gate.iter_mut().zip(d_up);
+                        let outputs = d_gate.iter_mut().zip(d_up.iter_mut());
                         for ((d_gate, d_up), ((gate, up), dy)) in
                             outputs.zip(gate.iter().zip(up).zip(dy))
                         {
@@ -75,7 +80,11 @@ impl Backward<Flex, 2> for Swiglu {
 
 pub(in crate::ops) fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     apply(QuickGelu, [Input::from(x)], |[x], keep| {
-        let y = mapped(&x, |x| x * sigmoid(1.702 * x));
+        let y = mapped(
+            &x,
+            #[inline(always)]
+            |x| x * sigmoid(1.702 * x),
+        );
         (y, keep.then_some(x))
     })
 }
@@ -87,16 +96,25 @@ impl Backward<Flex, 1> for QuickGelu {
     type State = FlexTensor;
 
     fn backward(self, ops: Ops<FlexTensor, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        backward_of(ops, gradients, |x| {
-            let s = sigmoid(1.702 * x);
-            s + 1.702 * x * s * (1.0 - s)
-        });
+        backward_of(
+            ops,
+            gradients,
+            #[inline(always)]
+            |x| {
+                let s = sigmoid(1.702 * x);
+                s + 1.702 * x * s * (1.0 - s)
+            },
+        );
     }
 }
 
 pub(in crate::ops) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     apply(Gelu, [Input::from(x)], |[x], keep| {
-        let y = mapped(&x, |x| x * normal(x));
+        let y = mapped(
+            &x,
+            #[inline(always)]
+            |x| x * normal(x),
+        );
         (y, keep.then_some(x))
     })
 }
@@ -109,9 +127,12 @@ impl Backward<Flex, 1> for Gelu {
 
     fn backward(self, ops: Ops<FlexTensor, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
         // The density of the normal distribution is exp(-x²/2) / sqrt(2 π).
-        backward_of(ops, gradients, |x| {
-            normal(x) + x * exp(-0.5 * x * x) * 0.398_942_3
-        });
+        backward_of(
+            ops,
+            gradients,
+            #[inline(always)]
+            |x| normal(x) + x * exp(-0.5 * x * x) * 0.398_942_3,
+        );
     }
 }
 
@@ -136,7 +157,7 @@ fn mapped(x: &FlexTensor, f: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
     y.par_chunks_mut(BLOCK)
         .zip(x.par_chunks(BLOCK))
         .for_each(|(y, x)| {
-            pulp::Arch::new().dispatch(
+            in_vectors(
                 #[inline(always)]
                 || {
                     for (y, x) in y.iter_mut().zip(x) {
@@ -156,7 +177,7 @@ fn zipped(a: &FlexTensor, b: &FlexTensor, f: impl Fn(f32, f32) -> f32 + Sync) ->
         .zip(a.par_chunks(BLOCK))
         .zip(b.par_chunks(BLOCK))
         .for_each(|((y, a), b)| {
-            pulp::Arch::new().dispatch(
+            in_vectors(
                 #[inline(always)]
                 || {
                     for ((y, a), b) in y.iter_mut().zip(a).zip(b) {

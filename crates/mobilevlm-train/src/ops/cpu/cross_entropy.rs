@@ -1,6 +1,6 @@
 //! Cross entropy of logits against target classes.
 
-use super::{Input, apply, block_rows, elements, exp, tensor};
+use super::{Input, apply, block_rows, elements, exp, in_vectors, tensor};
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
@@ -51,7 +51,7 @@ struct Kept {
 }
 
 fn log_sum_exp(row: &[f32]) -> f32 {
-    pulp::Arch::new().dispatch(
+    in_vectors(
         #[inline(always)]
         || {
             // A NaN must come out as one, hence not f32::max.
@@ -101,7 +101,7 @@ impl Backward<Flex, 1> for CrossEntropy {
             blocks
                 .zip(totals.par_chunks(rows).zip(targets.par_chunks(rows)))
                 .for_each(|((dx, x), (totals, targets))| {
-                    pulp::Arch::new().dispatch(
+                    in_vectors(
                         #[inline(always)]
                         || {
                             for ((dx, x), total) in dx

@@ -1,5 +1,6 @@
 //! The linear layer: products by burn's kernels or in tile registers, the bias added in place, the weight's gradient in the weight's own order.
 
+use super::rounded::{rounded, tiles};
 use super::{Input, add_up, apply, block_rows, elements, tensor};
 use crate::ops::{PRODUCTS, Products};
 use burn::backend::Flex;
@@ -9,10 +10,9 @@ use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{Shape, Tensor};
+use mobilevlm_tensor::Side;
 use mobilevlm_tensor::ops::{ROUNDED_ROWS, rounded_product};
-use mobilevlm_tensor::{Kernels, Side};
 use rayon::prelude::*;
-use std::sync::LazyLock;
 
 pub(in crate::ops) fn linear<const D: usize>(
     x: Tensor<D>,
@@ -87,8 +87,7 @@ fn taken((x, is_transposed): Factor) -> FlexTensor {
 
 /// The product of rounded factors in tile registers, where the machine has them.
 fn in_tiles(shape: [usize; 3], left: Factor, right: Factor) -> Option<FlexTensor> {
-    static TABLE: LazyLock<Option<&Kernels>> = LazyLock::new(|| Kernels::by_name("amx").ok());
-    let kernels = (*TABLE)?;
+    let kernels = tiles()?;
     let [m, n, _] = shape;
     let (left_numbers, right_numbers) = (elements(left.0), elements(right.0));
     let side = |numbers, is_transposed| match is_transposed {
@@ -105,13 +104,6 @@ fn in_tiles(shape: [usize; 3], left: Factor, right: Factor) -> Option<FlexTensor
         rounded_product(kernels, shape, rows, left, right, y);
     });
     Some(tensor(y, &[m, n]))
-}
-
-/// Rounded to bfloat16, half away from zero.
-fn rounded(x: FlexTensor) -> FlexTensor {
-    let round = |x: &f32| f32::from_bits((x.to_bits().wrapping_add(0x8000)) & 0xffff_0000);
-    let numbers = elements(&x).iter().map(round).collect();
-    tensor(numbers, x.layout().shape())
 }
 
 /// Backward of both, with a bias (three parents) and without.

@@ -9,6 +9,7 @@ mod linear;
 mod norm;
 mod product;
 mod rotate;
+mod rounded;
 
 pub(super) use activation::{gelu, quick_gelu, swiglu};
 pub(super) use attention::{attention, texts_attention};
@@ -120,6 +121,22 @@ fn tokens_first(x: FlexTensor) -> FlexTensor {
     // Or y would not be the only one to hold its memory.
     drop(x);
     y
+}
+
+/// Runs a loop compiled for the widest vectors that the machine has; the closure is to be `#[inline(always)]`, and what it calls.
+///
+/// pulp takes closures too, but calls them as [`FnOnce`]: what makes one of a closure that could be called again is a function of its own, compiled for the oldest machine.
+#[inline(always)]
+fn in_vectors<R>(f: impl FnMut() -> R) -> R {
+    struct Loop<F>(F);
+    impl<R, F: FnMut() -> R> pulp::WithSimd for Loop<F> {
+        type Output = R;
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(mut self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    pulp::Arch::new().dispatch(Loop(f))
 }
 
 /// A tensor of the elements in order.

@@ -1,6 +1,6 @@
 //! Normalisation over the last dimension.
 
-use super::{Input, add_up, apply, block_rows, elements, tensor};
+use super::{Input, add_up, apply, block_rows, elements, in_vectors, tensor};
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
@@ -78,14 +78,14 @@ fn forward(
             .zip(values.par_chunks(rows * width))
             .zip(moments.par_chunks_mut(rows));
         blocks.for_each(|((y, x), moments)| {
-            pulp::Arch::new().dispatch(
+            in_vectors(
                 #[inline(always)]
                 || {
                     let w = &w[..width];
                     for ((y, x), moments) in y
                         .chunks_exact_mut(width)
                         .zip(x.chunks_exact(width))
-                        .zip(moments)
+                        .zip(moments.iter_mut())
                     {
                         let n = width as f32;
                         match &bias {
@@ -160,7 +160,7 @@ impl<const N: usize> Backward<Flex, N> for Norm {
             .map(|((dy, x), moments)| {
                 let mut d_weight = vec![0.0f32; width];
                 let mut d_bias = vec![0.0f32; width];
-                pulp::Arch::new().dispatch(
+                in_vectors(
                     #[inline(always)]
                     || {
                         let (w, d_weight, d_bias) =

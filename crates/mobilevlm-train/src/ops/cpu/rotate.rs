@@ -1,6 +1,6 @@
 //! Rotary positions, in place where nobody else holds the tensor.
 
-use super::{Input, apply, constant, elements, tokens_first};
+use super::{Input, apply, constant, elements, in_vectors, tokens_first};
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
@@ -48,7 +48,7 @@ fn turn(x: FlexTensor, cos: &FlexTensor, sin: &FlexTensor, direction: f32) -> Fl
         x.storage_mut::<f32>()
             .par_chunks_mut(width * len)
             .for_each(|sequence| {
-                pulp::Arch::new().dispatch(
+                in_vectors(
                     #[inline(always)]
                     || {
                         for ((token, cos), sin) in sequence

@@ -2,8 +2,11 @@
 
 use super::Sizes;
 use super::scratch::{Scratch, pack, pack_turned};
-use crate::ops::cpu::exp;
 use crate::ops::cpu::product::{LANES, Left, Product, ROWS};
+use crate::ops::cpu::rounded;
+use crate::ops::cpu::{exp, in_vectors};
+use crate::ops::{PRODUCTS, Products};
+use mobilevlm_tensor::Side;
 use pulp::{Simd, WithSimd};
 
 /// Forward of one sequence: q `[queries, heads, head]`, k and v `[keys, groups, head]` (and what lies behind them), y as q.
@@ -17,6 +20,80 @@ pub(super) struct Forward<'a> {
     /// Empty, or `[heads, queries, key_step]` of zeros.
     pub(super) weights: &'a mut [f32],
     pub(super) scratch: &'a mut Scratch,
+}
+
+impl Forward<'_> {
+    /// As this thread multiplies.
+    pub(super) fn run(self) {
+        match PRODUCTS.get() {
+            Products::F32 => pulp::Arch::new().dispatch(self),
+            Products::Bf16 => self.run_rounded(),
+        }
+    }
+
+    /// With the factors of products in bfloat16; keys that the causal mask hides are computed and cleared.
+    fn run_rounded(self) {
+        let Self {
+            sizes,
+            q,
+            k,
+            v,
+            seen,
+            y,
+            weights,
+            scratch,
+        } = self;
+        let Sizes {
+            heads,
+            groups,
+            queries,
+            keys,
+            head,
+            ..
+        } = sizes;
+        let wide = sizes.key_step();
+        let (q_step, k_step) = (heads * head, groups * head);
+        for h in 0..heads {
+            let g = h / (heads / groups);
+            if h % (heads / groups) == 0 && keys > 0 {
+                let (of_k, of_v) = (&mut scratch.keys, &mut scratch.values);
+                pack(&k[g * head..], k_step, head, &mut of_k[..keys * head], head);
+                pack(&v[g * head..], k_step, head, &mut of_v[..keys * head], head);
+            }
+            pack(&q[h * head..], q_step, head, &mut scratch.queries, head);
+            let scores = match weights.is_empty() {
+                true => &mut *scratch.d_scores,
+                false => &mut weights[h * queries * wide..][..queries * wide],
+            };
+            rounded::product(
+                [queries, wide, head],
+                Side::Plain(&scratch.queries),
+                Side::Transposed(&scratch.keys),
+                scores,
+            );
+            in_vectors(
+                #[inline(always)]
+                || {
+                    for (query, scores) in scores.chunks_exact_mut(wide).enumerate() {
+                        let limit = sizes.limit(query);
+                        for score in &mut scores[..limit] {
+                            *score *= sizes.scale();
+                        }
+                        softmax(scores, limit, seen);
+                    }
+                },
+            );
+            rounded::product(
+                [queries, head, wide],
+                Side::Plain(scores),
+                Side::Plain(&scratch.values),
+                &mut scratch.rows,
+            );
+            for (query, row) in scratch.rows.chunks_exact(head).take(queries).enumerate() {
+                y[query * q_step + h * head..][..head].copy_from_slice(row);
+            }
+        }
+    }
 }
 
 impl WithSimd for Forward<'_> {

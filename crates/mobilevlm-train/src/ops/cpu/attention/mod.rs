@@ -1,4 +1,4 @@
-//! Scaled dot-product attention, one sequence at a time. Forward keeps the weights, which costs memory but less time than computing them again; keys that the causal mask hides are not computed at all.
+//! Scaled dot-product attention, one sequence at a time. Forward keeps the weights, which costs memory but less time than computing them again; in float32, keys that the causal mask hides are not computed at all.
 
 mod backward;
 mod forward;
@@ -62,7 +62,7 @@ pub(in crate::ops) fn attention(
                 sequences.for_each_init(
                     || Scratch::new(&sizes),
                     |scratch, (b, (y, weights))| {
-                        pulp::Arch::new().dispatch(Forward {
+                        Forward {
                             sizes,
                             q: &q[b * queries * heads * head..],
                             k: &k[b * keys * groups * head..],
@@ -71,7 +71,8 @@ pub(in crate::ops) fn attention(
                             y,
                             weights,
                             scratch,
-                        });
+                        }
+                        .run();
                     },
                 );
             }
@@ -186,7 +187,7 @@ impl Backward<Flex, 3> for Attention {
             outputs.enumerate().for_each_init(
                 || Scratch::for_backward(&sizes),
                 |scratch, (b, (dq, (dk, dv)))| {
-                    pulp::Arch::new().dispatch(BackwardOne {
+                    BackwardOne {
                         sizes,
                         q: &q[b * of_queries..],
                         k: &k[b * of_keys..],
@@ -197,7 +198,8 @@ impl Backward<Flex, 3> for Attention {
                         dk,
                         dv,
                         scratch,
-                    });
+                    }
+                    .run();
                 },
             );
         }

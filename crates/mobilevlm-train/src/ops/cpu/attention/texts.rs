@@ -46,7 +46,7 @@ pub(in crate::ops) fn texts_attention(
                     let text: &Text = &all.texts[index];
                     let sizes = all.sizes(text);
                     let mut weights = vec![0.0; if keep { sizes.weights() } else { 0 }];
-                    pulp::Arch::new().dispatch(Forward {
+                    Forward {
                         sizes,
                         q: &q[text.own.start * heads * head..],
                         k: &all.keys(&k, text),
@@ -57,7 +57,8 @@ pub(in crate::ops) fn texts_attention(
                         y,
                         weights: &mut weights,
                         scratch: &mut Scratch::new(&sizes),
-                    });
+                    }
+                    .run();
                     weights
                 };
                 outputs.map(text).collect()
@@ -113,17 +114,18 @@ impl All {
         let of = |places: &std::ops::Range<usize>| &x[places.start * width..places.end * width];
         match text.before.is_empty() {
             true => Cow::Borrowed(of(&text.own)),
-            false => Cow::Owned([of(&text.before), of(&text.own)].concat()),
+            false => Cow::Owned(text.parts().map(of).collect::<Vec<_>>().concat()),
         }
     }
 
     /// Adds what a text has of a gradient, as [`keys`](All::keys), to all of it.
-    fn add(&self, sum: &mut [f32], part: &[f32], text: &Text) {
+    fn add(&self, sum: &mut [f32], mut part: &[f32], text: &Text) {
         let width = self.groups * self.head;
-        let (before, own) = part.split_at(text.before.len() * width);
-        for (places, part) in [(&text.before, before), (&text.own, own)] {
+        for places in text.parts() {
             let sum = &mut sum[places.start * width..places.end * width];
-            for (sum, part) in sum.iter_mut().zip(part) {
+            let (of_places, behind) = part.split_at(sum.len());
+            part = behind;
+            for (sum, part) in sum.iter_mut().zip(of_places) {
                 *sum += part;
             }
         }
@@ -169,7 +171,7 @@ impl Backward<Flex, 3> for Attention {
                 let sizes = all.sizes(text);
                 let [mut dk, mut dv] =
                     [(); 2].map(|()| vec![0.0; text.len() * all.groups * all.head]);
-                pulp::Arch::new().dispatch(BackwardOne {
+                BackwardOne {
                     sizes,
                     q: &q[text.own.start * width..],
                     k: &all.keys(&k, text),
@@ -180,7 +182,8 @@ impl Backward<Flex, 3> for Attention {
                     dk: &mut dk,
                     dv: &mut dv,
                     scratch: &mut Scratch::for_backward(&sizes),
-                });
+                }
+                .run();
                 [dk, dv]
             };
             outputs.map(text).collect()
