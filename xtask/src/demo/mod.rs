@@ -47,8 +47,8 @@ const STAGES: [(&str, &str, u32); 6] = [
     ("2-shapes", "shapes", 4800),
     ("3-lookup", "lookup", 2400),
     ("4-lists", "lists", 9600),
-    ("5-world", "world", 36_000),
-    ("6-finish", "finish", 5680),
+    ("5-world", "world", 44_000),
+    ("6-finish", "finish", 4800),
 ];
 
 /// Held-out questions of these worlds are asked.
