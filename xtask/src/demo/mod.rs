@@ -48,7 +48,7 @@ const STAGES: [(&str, &str, u32); 6] = [
     ("3-lookup", "lookup", 2400),
     ("4-lists", "lists", 9600),
     ("5-world", "world", 44_000),
-    ("6-finish", "finish", 4800),
+    ("6-finish", "finish", 6300),
 ];
 
 /// Held-out questions of these worlds are asked.

@@ -58,7 +58,7 @@ fn layout(rng: &mut Rng, kind: Kind) -> Layout {
         Kind::Relation | Kind::Place | Kind::Shape => &[(Layout::Free, 80), (grid, 20)],
         Kind::Comparison => &[(Layout::Free, 65), (chart, 35)],
         Kind::Reading => &[(sign, 80), (chart, 20)],
-        Kind::Page => &[(sign, 1)],
+        Kind::Page | Kind::SignChoice => &[(sign, 1)],
         Kind::Chart => &[(chart, 1)],
         Kind::Crowd => &[(Layout::Free, 85), (grid, 15)],
         Kind::Overlap => &[(Layout::Free, 1)],
@@ -385,19 +385,23 @@ fn text(rng: &mut Rng, split: Split) -> String {
     if kind < word + number {
         return rng.pick(&split::numbers(split)).to_string();
     }
+    code(rng)
+}
+
+/// Two to five letters and single digits between them, as training prints them: no two digits stand
+/// together, so no number is in it; no zero, which looks like an O; no word that is held out.
+pub(crate) fn code(rng: &mut Rng) -> String {
     loop {
-        let code = code(rng);
+        let code = characters(rng);
         let mut words = code.split(|c: char| c.is_ascii_digit());
-        let is_of_split = words.all(|word| split::word_split(word) == split);
+        let is_of_split = words.all(|word| split::word_split(word) == Split::Train);
         if is_of_split && !has_zero_like(&code) {
             return code;
         }
     }
 }
 
-/// Two to five letters and single digits between them. No two digits stand together, so no number
-/// is in it; no zero, which looks like an O.
-fn code(rng: &mut Rng) -> String {
+fn characters(rng: &mut Rng) -> String {
     let mut code = String::new();
     let mut is_digit = false;
     for _ in 0..rng.between(2, 5) {

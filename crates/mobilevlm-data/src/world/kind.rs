@@ -50,11 +50,13 @@ pub enum Kind {
     Overlap,
     /// Which shape has a colour, a pattern or a size.
     Shape,
+    /// What a sign says, with answers to choose from that are as likely: words, numbers or codes.
+    SignChoice,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Caption,
         Kind::LongCaption,
         Kind::List,
@@ -76,6 +78,7 @@ impl Kind {
         Kind::Crowd,
         Kind::Overlap,
         Kind::Shape,
+        Kind::SignChoice,
     ];
 
     /// Those that a model is examined in: one question with a short answer.
@@ -113,6 +116,7 @@ impl Kind {
             Kind::Crowd => "crowd",
             Kind::Overlap => "overlap",
             Kind::Shape => "shape",
+            Kind::SignChoice => "sign-choice",
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use mobilevlm_data::world::{
-    Exchange, Kind, LEAST_VISIBLE, Layout, Noun, Object, Pattern, Relation, Scene, Sign, Statement,
-    Thing, World, WorldOptions,
+    Exchange, Kind, LEAST_VISIBLE, Layout, Noun, Object, Pattern, Relation, Scene, Sign, Split,
+    Statement, Thing, WORDS, World, WorldOptions,
 };
 
 use crate::{asking, reader, samples, world};
@@ -163,10 +163,39 @@ fn where_shapes_overlap_they_are_counted_and_told_front_from_back() {
 }
 
 #[test]
+fn no_answer_of_a_sign_choice_stands_out() {
+    let is_word = |text: &str| WORDS.contains(&text);
+    let is_number = |text: &str| text.parse::<u8>().is_ok();
+    let (mut words, mut numbers, mut codes) = (0, 0, 0);
+    for (split, sample) in samples(asking(6), &[Kind::SignChoice], 200) {
+        for exchange in &sample.exchanges {
+            assert_eq!(exchange.kind, Kind::Choice);
+            let lines: Vec<&str> = exchange.question.lines().collect();
+            let options: Vec<&str> = lines[1..lines.len() - 1].iter().map(|l| &l[3..]).collect();
+            assert!((3..=4).contains(&options.len()), "{}", exchange.question);
+            if options.iter().all(|option| is_word(option)) {
+                words += 1;
+            } else if options.iter().all(|option| is_number(option)) {
+                numbers += 1;
+            } else {
+                // Of random letters some can be a word.
+                assert!(!options.iter().any(|option| is_number(option)));
+                assert_eq!(split, Split::Train, "{}", exchange.question);
+                codes += 1;
+            }
+        }
+    }
+    assert!(
+        words.min(numbers).min(codes) > 200,
+        "{words} words, {numbers} numbers, {codes} codes"
+    );
+}
+
+#[test]
 fn every_short_answer_follows_from_the_scene() {
     let mut kinds = Kind::EXAMINED.to_vec();
     kinds.extend([Kind::Clock, Kind::Place, Kind::Conversation]);
-    kinds.extend([Kind::Crowd, Kind::Overlap, Kind::Shape]);
+    kinds.extend([Kind::Crowd, Kind::Overlap, Kind::Shape, Kind::SignChoice]);
     let mut checked = 0;
     let talkative = World::new(WorldOptions {
         seed: 2,

@@ -68,6 +68,7 @@ fn the_mixture_has_the_samples_of_its_kinds_and_all_kinds_that_are_not_for_train
                 | Kind::Crowd
                 | Kind::Overlap
                 | Kind::Shape
+                | Kind::SignChoice
         );
         assert_eq!(kinds.contains(&kind), !is_apart, "{kind}");
     }

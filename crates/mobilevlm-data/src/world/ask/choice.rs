@@ -2,17 +2,35 @@
 
 use super::look::capital;
 use super::{Told, comparison, simple};
-use crate::world::compose::MOST_COUNTED;
+use crate::world::compose::{self, MOST_COUNTED};
 use crate::world::kind::Kind;
 use crate::world::rng::Rng;
 use crate::world::scene::{Colour, Scene};
 use crate::world::split::{self, Split};
+use crate::world::words::WORDS;
 
 /// How letters are asked for in LLaVA's data.
 const LETTER: &str = "Answer with the option's letter from the given choices directly.";
 
 pub(crate) fn ask(rng: &mut Rng, scene: &Scene, split: Split) -> Option<Told> {
     let (told, others) = base(rng, scene)?;
+    Some(choose(rng, split, told, others))
+}
+
+/// What a sign says; the other answers could be printed as well as the right one.
+pub(crate) fn sign(rng: &mut Rng, scene: &Scene, split: Split) -> Option<Told> {
+    let told = simple::reading(rng, scene)?;
+    let answer = told.exchange.answer.as_str();
+    let others = match answer.parse::<u8>() {
+        Ok(_) => Others::Printed,
+        Err(_) if WORDS.contains(&answer) => Others::Words,
+        Err(_) => Others::Codes,
+    };
+    Some(choose(rng, split, told, others))
+}
+
+/// Asks for one of several answers.
+fn choose(rng: &mut Rng, split: Split, told: Told, others: Others) -> Told {
     let answer = told.exchange.answer.clone();
     let number = if rng.chance(80) { 4 } else { 3 };
     let mut options: Vec<String> = Vec::new();
@@ -41,7 +59,7 @@ pub(crate) fn ask(rng: &mut Rng, scene: &Scene, split: Split) -> Option<Told> {
         told.sentence,
     );
     chosen.exchange.statements = told.exchange.statements;
-    Some(chosen)
+    chosen
 }
 
 /// What the wrong answers are drawn from.
@@ -52,6 +70,8 @@ enum Others {
     Words,
     /// Numbers that could be printed.
     Printed,
+    /// Letters and digits that training prints.
+    Codes,
 }
 
 impl Others {
@@ -62,6 +82,7 @@ impl Others {
             Others::Shapes => capital(rng.pick(crate::world::scene::Shape::ALL).name()),
             Others::Words => (*rng.pick(&split::words(split))).to_owned(),
             Others::Printed => rng.pick(&split::numbers(split)).to_string(),
+            Others::Codes => compose::code(rng),
         }
     }
 }

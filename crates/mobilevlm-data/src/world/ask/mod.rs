@@ -246,10 +246,11 @@ fn of_one_kind(
         let is_asked = exchanges
             .iter()
             .any(|other| other.question.starts_with(question));
-        if is_asked || kind != Kind::Choice && sentences.contains(&told.sentence) {
+        let is_choice = told.exchange.kind == Kind::Choice;
+        if is_asked || !is_choice && sentences.contains(&told.sentence) {
             continue;
         }
-        if kind != Kind::Choice && rng.chance(20) {
+        if !is_choice && rng.chance(20) {
             told.exchange.question.push_str(SHORT);
         }
         sentences.push(told.sentence);
@@ -284,6 +285,7 @@ fn ask(
         Kind::Clock => simple::clock(rng, scene),
         Kind::Place => place::ask(rng, scene),
         Kind::Choice => choice::ask(rng, scene, split),
+        Kind::SignChoice => choice::sign(rng, scene, split),
         _ => None,
     }
 }
