@@ -41,14 +41,14 @@ pub(crate) struct Options {
     record: Option<PathBuf>,
 }
 
-/// A recipe: its name, the folder of its run, and the samples of a tenth.
-const STAGES: [(&str, &str, u32); 6] = [
-    ("1-tokenizer", "tokenizer", 6000),
-    ("2-shapes", "shapes", 4800),
-    ("3-lookup", "lookup", 2400),
-    ("4-lists", "lists", 9600),
-    ("5-world", "world", 44_000),
-    ("6-finish", "finish", 6300),
+/// A recipe, and the folder of its run.
+const STAGES: [(&str, &str); 6] = [
+    ("1-tokenizer", "tokenizer"),
+    ("2-shapes", "shapes"),
+    ("3-lookup", "lookup"),
+    ("4-lists", "lists"),
+    ("5-world", "world"),
+    ("6-finish", "finish"),
 ];
 
 /// Held-out questions of these worlds are asked.
@@ -81,15 +81,18 @@ pub(crate) fn run(options: &Options) -> Done {
     };
     fs::create_dir_all(&options.folder)?;
     let mut stages = Vec::new();
-    for (recipe, name, tenth) in STAGES {
+    for (recipe, name) in STAGES {
+        let recipe = workspace().join(format!("recipes/demo/{recipe}.toml"));
         let run = options.folder.join("runs/demo").join(name);
         let mut command = Command::new(&program);
         steps::keep_pages(&mut command);
         // Paths in recipes are relative to the working directory.
         command.current_dir(&options.folder).arg("train");
-        command.arg(workspace().join(format!("recipes/demo/{recipe}.toml")));
-        if options.tenth {
-            command.args(["--set", &format!("world.count={tenth}")]);
+        command.arg(&recipe);
+        // A tokenizer of fewer texts would be another.
+        if options.tenth && name != "tokenizer" {
+            let count = samples(&recipe)?.div_ceil(10);
+            command.args(["--set", &format!("world.count={count}")]);
         }
         let is_begun = run.join("checkpoints").exists();
         if is_begun {
@@ -151,6 +154,14 @@ pub(crate) fn run(options: &Options) -> Done {
     }
     say(&format!("{}: {} bytes", file.display(), record.bytes));
     Ok(())
+}
+
+/// How many samples a recipe takes from the world.
+fn samples(recipe: &Path) -> Result<u64, Box<dyn std::error::Error>> {
+    let table: toml::Table = fs::read_to_string(recipe)?.parse()?;
+    let count = table.get("world").and_then(|world| world.get("count"));
+    let count = count.and_then(|count| u64::try_from(count.as_integer()?).ok());
+    count.ok_or_else(|| format!("{}: no world.count", recipe.display()).into())
 }
 
 /// The model in the formats in which it is shipped.

@@ -10,6 +10,7 @@ use super::{Input, apply, elements, tensor, tokens_first};
 use crate::ops::Mask;
 use backward::BackwardOne;
 use burn::backend::Flex;
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
@@ -203,16 +204,25 @@ impl Backward<Flex, 3> for Attention {
                 },
             );
         }
-        let [q_node, k_node, v_node] = &ops.parents;
-        for (node, elements, len, heads) in [
-            (q_node, dq, queries, heads),
-            (k_node, dk, keys, groups),
-            (v_node, dv, keys, groups),
-        ] {
-            if let Some(node) = node {
-                let gradient = tensor(elements, &[batch, len, heads, head]);
-                gradients.register::<Flex>(node.id, Flex::float_swap_dims(gradient, 1, 2));
-            }
+        let of = |numbers, len, heads| tensor(numbers, &[batch, len, heads, head]);
+        let found = [
+            of(dq, queries, heads),
+            of(dk, keys, groups),
+            of(dv, keys, groups),
+        ];
+        register(
+            gradients,
+            &ops.parents.map(|node| node.map(|node| node.id)),
+            found,
+        );
+    }
+}
+
+/// Gives q, k and v, as far as they learn, what was found of them as `[batch, len, heads, head]`.
+fn register(gradients: &mut Gradients, nodes: &[Option<NodeId>; 3], found: [FlexTensor; 3]) {
+    for (node, gradient) in nodes.iter().zip(found) {
+        if let Some(node) = node {
+            gradients.register::<Flex>(*node, Flex::float_swap_dims(gradient, 1, 2));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Attention of texts that stand one after the other: each is a sequence of its own, with the keys and values of what it begins with before its own.
 
-use super::Sizes;
 use super::backward::BackwardOne;
 use super::forward::Forward;
 use super::scratch::Scratch;
+use super::{Sizes, register};
 use crate::ops::cpu::{Input, apply, elements, tensor, tokens_first};
 use crate::ops::texts::Text;
 use burn::backend::Flex;
@@ -194,16 +194,12 @@ impl Backward<Flex, 3> for Attention {
             all.add(&mut dk, of_k, text);
             all.add(&mut dv, of_v, text);
         }
-        let [q_node, k_node, v_node] = &ops.parents;
-        for (node, elements, heads) in [
-            (q_node, dq, all.heads),
-            (k_node, dk, all.groups),
-            (v_node, dv, all.groups),
-        ] {
-            if let Some(node) = node {
-                let gradient = tensor(elements, &[1, places, heads, all.head]);
-                gradients.register::<Flex>(node.id, Flex::float_swap_dims(gradient, 1, 2));
-            }
-        }
+        let of = |numbers, heads| tensor(numbers, &[1, places, heads, all.head]);
+        let found = [of(dq, all.heads), of(dk, all.groups), of(dv, all.groups)];
+        register(
+            gradients,
+            &ops.parents.map(|node| node.map(|node| node.id)),
+            found,
+        );
     }
 }
